@@ -1,0 +1,154 @@
+"""The StarDist 2D network in PyTorch.
+
+The layers and their names follow ``stardist`` 0.9 (``models/model2d.py``) and
+``csbdeep`` (``internals/blocks.py``), so that weights trained with Keras load
+one to one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class StarDistConfig:
+    """Shape of a StarDist 2D network; the defaults are those of ``2D_versatile_he``.
+
+    Parameters
+    ----------
+    n_rays : int
+        Number of radial distances per candidate, the first along +column.
+    grid : tuple of int
+        Output subsampling along (row, column); powers of two.
+    n_channel_in : int
+        Image channels.
+    depth : int
+        Number of U-Net poolings after the grid.
+    filters : int
+        Filters of the first U-Net level; doubled at each level.
+    convs_per_depth : int
+        Convolutions per U-Net level.
+    features : int
+        Filters of the last convolution before the two heads; 0 for none.
+    kernel : int
+        Side of the square convolution kernels.
+    """
+
+    n_rays: int = 32
+    grid: tuple[int, int] = (2, 2)
+    n_channel_in: int = 3
+    depth: int = 3
+    filters: int = 32
+    convs_per_depth: int = 2
+    features: int = 128
+    kernel: int = 3
+
+    @property
+    def divisor(self) -> tuple[int, int]:
+        """Input height and width must be multiples of this (rows, columns)."""
+        return (self.grid[0] * 2**self.depth, self.grid[1] * 2**self.depth)
+
+
+class StarDistNetwork(nn.Module):
+    """Object probability and radial distances for each grid point of an image.
+
+    Parameters
+    ----------
+    config : StarDistConfig
+        Shape of the network.
+    """
+
+    def __init__(self, config: StarDistConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.pools: list[tuple[int, int]] = []
+        channels = config.n_channel_in
+        self.pooled = nn.ModuleList()
+        reached = (1, 1)
+        while reached != config.grid:
+            pool = (
+                2 if config.grid[0] > reached[0] else 1,
+                2 if config.grid[1] > reached[1] else 1,
+            )
+            self.pooled.append(self._level(channels, [config.filters] * config.convs_per_depth))
+            self.pools.append(pool)
+            reached = (reached[0] * pool[0], reached[1] * pool[1])
+            channels = config.filters
+
+        widths = [config.filters * 2**level for level in range(config.depth)]
+        self.down = nn.ModuleList()
+        for width in widths:
+            self.down.append(self._level(channels, [width] * config.convs_per_depth))
+            channels = width
+        bottom = config.filters * 2**config.depth
+        narrow = config.filters * 2 ** max(0, config.depth - 1)
+        self.middle = self._level(channels, [bottom] * (config.convs_per_depth - 1) + [narrow])
+        channels = narrow
+        self.up = nn.ModuleList()
+        for level in reversed(range(config.depth)):
+            width = widths[level]
+            last = config.filters * 2 ** max(0, level - 1)
+            self.up.append(
+                self._level(channels + width, [width] * (config.convs_per_depth - 1) + [last])
+            )
+            channels = last
+        if config.features:
+            self.features = self._level(channels, [config.features])
+            channels = config.features
+        else:
+            self.features = nn.ModuleList()
+        self.prob = nn.Conv2d(channels, 1, 1)
+        self.dist = nn.Conv2d(channels, config.n_rays, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.xavier_uniform_(module.weight)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+
+    def _level(self, channels: int, widths: list[int]) -> nn.ModuleList:
+        level = nn.ModuleList()
+        for width in widths:
+            level.append(nn.Conv2d(channels, width, self.config.kernel, padding="same"))
+            channels = width
+        return level
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the network.
+
+        Parameters
+        ----------
+        image : torch.Tensor
+            Normalised image, (batch, channel, row, column), sides multiples of
+            :attr:`StarDistConfig.divisor`.
+
+        Returns
+        -------
+        logit, dist : torch.Tensor
+            Logit of the object probability (batch, 1, row / grid, column / grid)
+            and distances in image pixels (batch, n_rays, row / grid, column / grid).
+        """
+        x = image
+        for convs, pool in zip(self.pooled, self.pools, strict=True):
+            x = F.max_pool2d(_run(convs, x), pool)
+        skips = []
+        for convs in self.down:
+            x = _run(convs, x)
+            skips.append(x)
+            x = F.max_pool2d(x, 2)
+        x = _run(self.middle, x)
+        for convs, skip in zip(self.up, reversed(skips), strict=True):
+            x = torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skip], dim=1)
+            x = _run(convs, x)
+        x = _run(self.features, x)
+        return self.prob(x), self.dist(x)
+
+
+def _run(convs: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    assert isinstance(convs, nn.ModuleList)
+    for conv in convs:
+        x = F.relu(conv(x), inplace=True)
+    return x
