@@ -1,0 +1,23 @@
+"""The slide that ships with the package."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+
+def demo_slide_path() -> Path:
+    """Path of the embedded H&E slide.
+
+    ``CMU-1-Small-Region.svs``: skin, 2,220 x 2,967 px at 0.499 um/px, Aperio;
+    from OpenSlide's test data, CC0.
+    """
+    return Path(str(files("napari_prts") / "data" / "CMU-1-Small-Region.svs"))
+
+
+def demo_slide() -> list[tuple[Any, dict[str, Any], str]]:
+    """Open the embedded slide as napari sample data."""
+    from napari_prts.viewer.readers import read_slide
+
+    return read_slide(str(demo_slide_path()))

@@ -1,0 +1,30 @@
+"""The state of one open slide, its events, its jobs, saving and recovery."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Study": "study",
+    "open_study": "saving",
+    "save_study": "saving",
+    "Autosave": "autosave",
+    "PredictionRequest": "jobs",
+    "StudyTrainRequest": "jobs",
+}
+
+__all__ = [
+    "Autosave",
+    "PredictionRequest",
+    "Study",
+    "StudyTrainRequest",
+    "open_study",
+    "save_study",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

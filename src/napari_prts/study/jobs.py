@@ -1,0 +1,127 @@
+"""Jobs that go through several rooms: from pixels to a model, from pixels to expression.
+
+They touch no :class:`~napari_prts.study.study.Study`: each takes what it needs
+and returns its result, so that it can run in a thread beside the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_prts.errors import ExpressionError
+from napari_prts.expression import TrainRequest, load_bundle
+from napari_prts.expression import predict as predict_expression
+from napari_prts.expression import train as train_expression
+from napari_prts.features import ExtractRequest, FeatureStore, extract
+from napari_prts.jobs import Job
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from napari_prts.expression import ModelBundle
+    from napari_prts.nuclei import Nuclei
+    from napari_prts.slide import Slide
+
+
+@dataclass(frozen=True)
+class PredictionRequest:
+    """Predict with a model.
+
+    Parameters
+    ----------
+    model : path or ModelBundle
+        The model, or the folder that holds it.
+    batch : int
+        Tiles encoded at once.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    """
+
+    model: ModelBundle | Path | str
+    batch: int = 32
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class StudyTrainRequest:
+    """Train a model on the study's own slide.
+
+    Parameters
+    ----------
+    encoder : str
+        Name or path of the encoder.
+    training : TrainRequest
+        How to train the PRTS network.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    """
+
+    encoder: str = "morphology"
+    training: TrainRequest = field(default_factory=TrainRequest)
+    device: str = "auto"
+
+
+def predict_job(
+    slide: Slide, nuclei: Nuclei, request: PredictionRequest, store: FeatureStore
+) -> Job[AnnData]:
+    """Encode the nuclei that the store does not hold, then predict all of them.
+
+    Yields
+    ------
+    Progress
+        First in nuclei encoded, then in cells predicted.
+
+    Returns
+    -------
+    AnnData
+        Predicted expression, one row a nucleus.
+
+    Raises
+    ------
+    ExpressionError
+        If there are no nuclei.
+    ModelError
+        If the model cannot be loaded or does not fit its encoder.
+    """
+    _require(nuclei)
+    bundle = load_bundle(request.model) if isinstance(request.model, str | Path) else request.model
+    wanted = ExtractRequest(encoder=bundle.encoder, batch=request.batch, device=request.device)
+    features = yield from extract(slide, nuclei, wanted, store)
+    return (yield from predict_expression(features, nuclei, slide, bundle))
+
+
+def train_job(
+    slide: Slide,
+    nuclei: Nuclei,
+    measured: AnnData,
+    request: StudyTrainRequest,
+    store: FeatureStore,
+) -> Job[ModelBundle]:
+    """Encode the nuclei that the store does not hold, then train on the measured ones.
+
+    Yields
+    ------
+    Progress
+        First in nuclei encoded, then in epochs.
+
+    Returns
+    -------
+    ModelBundle
+        The model with the lowest validation loss.
+
+    Raises
+    ------
+    ExpressionError
+        If there are no nuclei, or too few measured cells.
+    """
+    _require(nuclei)
+    wanted = ExtractRequest(encoder=request.encoder, device=request.device)
+    features = yield from extract(slide, nuclei, wanted, store)
+    return (yield from train_expression(features, measured, nuclei, slide, request.training))
+
+
+def _require(nuclei: Nuclei) -> None:
+    if not len(nuclei):
+        raise ExpressionError("There are no nuclei yet: find or import nuclei first.")

@@ -1,0 +1,193 @@
+"""The editing window: nuclei as napari shapes, committed back by id.
+
+napari redraws a whole Shapes layer for each edit, so only a few thousand
+nuclei can be shapes at a time: all of a small slide, or those around the
+middle of the view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Shapes
+from numpy.typing import NDArray
+
+from napari_prts.errors import NucleiError
+from napari_prts.nuclei import Source
+
+if TYPE_CHECKING:
+    from napari_prts.nuclei import Nuclei
+    from napari_prts.study import Study
+
+EDITING_NAME = "Nuclei (editing)"
+# napari 0.9 needs about a second to add 5,000 outlines and 0.2 s for each edit among them.
+LIMIT = 3000
+OUTLINE_UM = 0.5
+
+_COLOURS = {
+    Source.STARDIST: (0.05, 0.75, 0.35, 1.0),
+    Source.IMPORTED: (0.05, 0.55, 0.85, 1.0),
+    Source.MANUAL: (1.0, 0.55, 0.0, 1.0),
+    Source.EDITED: (0.95, 0.85, 0.1, 1.0),
+}
+
+
+class EditingWindow:
+    """Keeps a Shapes layer and the study's nuclei the same.
+
+    Parameters
+    ----------
+    study : Study
+        Its nuclei are shown and edited.
+    complain : callable
+        Called with a sentence for the user when an edit cannot be taken over.
+
+    Attributes
+    ----------
+    layer : napari.layers.Shapes
+        The layer; whoever made the window adds it to a viewer.
+    committing : bool
+        True while an edit made in the layer is being handed to the study.
+    """
+
+    def __init__(self, study: Study, complain: Callable[[str], None]) -> None:
+        self._study = study
+        self._complain = complain
+        self._ids: list[int] = []
+        self._shown: dict[int, str] = {}
+        self._ours = False
+        self.committing = False
+        mpp = study.slide.mpp
+        self._width = OUTLINE_UM / mpp if mpp else 1.5
+        self.layer = Shapes(
+            name=EDITING_NAME,
+            ndim=2,
+            edge_width=self._width,
+            edge_color=_COLOURS[Source.MANUAL],
+            face_color=(0.0, 0.0, 0.0, 0.0),
+        )
+        self.layer.events.data.connect(self._on_data)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the nuclei shown, in the order of the layer's shapes."""
+        return tuple(self._ids)
+
+    def show(self, positions: NDArray[np.integer]) -> None:
+        """Make the given nuclei, and no others, the layer's shapes.
+
+        Parameters
+        ----------
+        positions : ndarray of int
+            Positions in the study's nuclei.
+        """
+        nuclei = self._study.nuclei.take(positions)
+        wanted = dict(zip(nuclei.ids.tolist(), nuclei.hashes.tolist(), strict=True))
+        stale = [i for i, id_ in enumerate(self._ids) if wanted.get(id_) != self._shown[id_]]
+        fresh = np.flatnonzero([self._shown.get(id_) != hash_ for id_, hash_ in wanted.items()])
+        self._ours = True
+        try:
+            self._drop(stale)
+            if fresh.size:
+                self._append(nuclei.take(fresh))
+        finally:
+            self._ours = False
+
+    def _drop(self, indices: list[int]) -> None:
+        if not indices:
+            return
+        self.layer.selected_data = set()
+        self.layer.remove(indices)
+        gone = set(indices)
+        for index in indices:
+            self._shown.pop(self._ids[index], None)
+        self._ids = [id_ for i, id_ in enumerate(self._ids) if i not in gone]
+
+    def _append(self, nuclei: Nuclei) -> None:
+        colours = np.array([_COLOURS[Source(source)] for source in nuclei.sources])
+        self.layer.add_polygons(
+            nuclei.polygons(),
+            edge_width=self._width,
+            edge_color=colours,
+            face_color=np.zeros((len(nuclei), 4)),
+        )
+        self._ids += nuclei.ids.tolist()
+        self._shown.update(zip(nuclei.ids.tolist(), nuclei.hashes.tolist(), strict=True))
+
+    def _on_data(self, event: Any) -> None:
+        if self._ours:
+            return
+        action = str(event.action)
+        if action not in ("added", "removed", "changed"):
+            return
+        commit = {"added": self._added, "removed": self._removed, "changed": self._changed}[action]
+        self.committing = True
+        try:
+            commit(event.data_indices)
+        except NucleiError as error:
+            self._complain(str(error))
+            self._restore()
+        finally:
+            self.committing = False
+
+    def _added(self, _: Any) -> None:
+        count = self.layer.nshapes - len(self._ids)
+        outlines = [self._outline(len(self._ids) + i) for i in range(count)]
+        before = set(self._study.nuclei.ids.tolist())
+        self._study.edit(added=outlines, label="draw nucleus")
+        new = [id_ for id_ in self._study.nuclei.ids.tolist() if id_ not in before]
+        self._ids += new
+        self._remember(new)
+
+    def _removed(self, indices: Any) -> None:
+        gone = {index % len(self._ids) for index in indices}
+        ids = [self._ids[index] for index in gone]
+        self._ids = [id_ for i, id_ in enumerate(self._ids) if i not in gone]
+        for id_ in ids:
+            self._shown.pop(id_, None)
+        name = "delete nucleus" if len(ids) == 1 else f"delete {len(ids)} nuclei"
+        self._study.edit(removed=ids, label=name)
+
+    def _changed(self, indices: Any) -> None:
+        replaced = {}
+        for index in indices:
+            position = index % len(self._ids)
+            replaced[self._ids[position]] = self._outline(position)
+        self._study.edit(replaced=replaced, label="move outline")
+        self._remember(list(replaced))
+
+    def _outline(self, index: int) -> NDArray[np.float32]:
+        info = self.layer.get_shape_info(index)
+        data = np.asarray(info["data"], np.float32)
+        if info["shape_type"] == "ellipse":
+            return _ellipse(data)
+        return data
+
+    def _remember(self, ids: list[int]) -> None:
+        nuclei = self._study.nuclei
+        hashes = nuclei.take(nuclei.positions_of(ids)).hashes.tolist()
+        self._shown.update(zip(ids, hashes, strict=True))
+
+    def _restore(self) -> None:
+        """Show what the study has, after an edit that it refused."""
+        known = list(self._ids)
+        self._ours = True
+        try:
+            self.layer.selected_data = set()
+            self.layer.remove(list(range(self.layer.nshapes)))
+        finally:
+            self._ours = False
+        self._ids, self._shown = [], {}
+        nuclei = self._study.nuclei
+        self.show(np.flatnonzero(np.isin(nuclei.ids, known)))
+
+
+def _ellipse(corners: NDArray[np.float32], points: int = 32) -> NDArray[np.float32]:
+    """Outline of the ellipse in a box of four corners, as napari stores ellipses."""
+    centre = corners.mean(axis=0)
+    first = (corners[1] - corners[0]) / 2
+    second = (corners[3] - corners[0]) / 2
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)[:, None]
+    return np.asarray(centre + np.cos(angle) * first + np.sin(angle) * second, np.float32)

@@ -1,0 +1,215 @@
+"""The study's nuclei in the viewer: all of them as outlines, those in view as shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+from napari_prts.viewer.editing_window import LIMIT, EditingWindow
+from napari_prts.viewer.layer_book import LayerBook, Role
+from napari_prts.viewer.nuclei_overview import overview_levels
+from napari_prts.viewer.slide_view import geometry
+
+if TYPE_CHECKING:
+    from napari_prts.nuclei import Nuclei
+    from napari_prts.study import Study
+
+OVERVIEW_NAME = "Nuclei"
+
+
+class NucleiView:
+    """Draws the nuclei of a study and takes edits from the Shapes layer.
+
+    A slide with few nuclei has them all in the editing layer. On a larger one
+    a lazy Labels layer shows all, and the editing layer holds those in view,
+    swapped by :meth:`follow_view`.
+
+    Parameters
+    ----------
+    book : LayerBook
+        Where the layers go.
+    study : Study
+        Whose nuclei.
+    complain : callable
+        Called with a sentence for the user.
+    """
+
+    def __init__(self, book: LayerBook, study: Study, complain: Callable[[str], None]) -> None:
+        self._book = book
+        self._study = study
+        self._complain = complain
+        self._window: EditingWindow | None = None
+
+    @property
+    def window(self) -> EditingWindow | None:
+        """The editing window, once there are nuclei."""
+        return self._window
+
+    @property
+    def whole_slide_editable(self) -> bool:
+        """Whether all nuclei fit into the editing layer."""
+        return len(self._study.nuclei) <= LIMIT
+
+    def refresh(self) -> None:
+        """Show the study's nuclei as they are now."""
+        nuclei = self._study.nuclei
+        if self._window is None and not len(nuclei):
+            return
+        self._show_overview(nuclei)
+        if self._window is not None and self._window.committing:
+            return
+        window = self._ensure_window()
+        if window is not None:
+            window.show(self._wanted())
+
+    def show_partial(self, found: Nuclei, before: Nuclei | None) -> Nuclei:
+        """Draw nuclei that a running job has found so far.
+
+        Parameters
+        ----------
+        found : Nuclei
+            What the job has found since its last report.
+        before : Nuclei or None
+            What was drawn for the job before.
+
+        Returns
+        -------
+        Nuclei
+            All that is drawn now.
+        """
+        drawn = found if before is None else before.add(found.polygons(), scores=found.scores)
+        self._draw_overview(drawn)
+        return drawn
+
+    def start_editing(self) -> None:
+        """Bring the editing layer back, even after the user deleted it."""
+        self._book.revive(Role.EDITING)
+        if self._book.get(Role.EDITING) is None:
+            self._window = None
+        self._book.revive(Role.NUCLEI)
+        window = self._ensure_window()
+        if window is not None:
+            window.show(self._wanted())
+            self._book.viewer.layers.selection.active = window.layer
+
+    def follow_view(self) -> int:
+        """Swap the editing window's nuclei for those in view.
+
+        Returns
+        -------
+        int
+            How many nuclei are in view; above the limit none can be edited.
+        """
+        if self._window is None or self._book.get(Role.EDITING) is None:
+            return 0
+        if self.whole_slide_editable:
+            return len(self._study.nuclei)
+        in_view = self._in_view()
+        self._window.show(in_view if len(in_view) <= LIMIT else np.empty(0, np.int64))
+        return len(in_view)
+
+    def rescale(self) -> None:
+        """Move the layers to the slide's present pixel size."""
+        place = geometry(self._study.slide)
+        for role in (Role.NUCLEI, Role.EDITING, Role.REGION):
+            layer = self._book.get(role)
+            if layer is not None:
+                layer.scale, layer.units = place["scale"], place["units"]
+
+    def close(self) -> None:
+        """Forget the editing layer."""
+        self._window = None
+
+    def _wanted(self) -> NDArray[np.integer]:
+        if self.whole_slide_editable:
+            return np.arange(len(self._study.nuclei))
+        in_view = self._in_view()
+        return in_view if len(in_view) <= LIMIT else np.empty(0, np.int64)
+
+    def _in_view(self) -> NDArray[np.integer]:
+        top, left, bottom, right = view_rectangle(self._book.viewer, self._study.slide.mpp)
+        return self._study.nuclei.in_rectangle(top, left, bottom, right)
+
+    def _ensure_window(self) -> EditingWindow | None:
+        if self._window is None:
+            window = EditingWindow(self._study, self._complain)
+            place = geometry(self._study.slide)
+            window.layer.scale, window.layer.units = place["scale"], place["units"]
+            _bind_keys(window.layer, self._study)
+            if not self._book.add(Role.EDITING, window.layer):
+                return None
+            self._window = window
+        return self._window
+
+    def _show_overview(self, nuclei: Nuclei) -> None:
+        if self.whole_slide_editable and self._book.get(Role.EDITING) is not None:
+            self._book.remove(Role.NUCLEI)
+        else:
+            self._draw_overview(nuclei)
+
+    def _draw_overview(self, nuclei: Nuclei) -> None:
+        slide = self._study.slide
+        levels = overview_levels(nuclei, slide.shape)
+        multiscale = len(levels) > 1
+        data: Any = levels if multiscale else levels[0]
+        layer = self._book.get(Role.NUCLEI)
+        if layer is not None:
+            layer.data = data
+            return
+        layer = Labels(
+            data, multiscale=multiscale, name=OVERVIEW_NAME, opacity=0.9, **geometry(slide)
+        )
+        layer.contour = 1
+        layer.editable = False
+        self._book.add(Role.NUCLEI, layer)
+
+
+def view_rectangle(viewer: Any, mpp: float | None) -> tuple[float, float, float, float]:
+    """Measure what the canvas shows.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        The viewer.
+    mpp : float or None
+        Microns per level-0 pixel; None if the world is in pixels.
+
+    Returns
+    -------
+    tuple of float
+        Top, left, bottom and right in level-0 pixels.
+    """
+    camera = viewer.scene.camera
+    rows, columns = viewer.canvas.grid.actual_shape(viewer.layers)
+    height = viewer.canvas.size[0] / rows / camera.zoom
+    width = viewer.canvas.size[1] / columns / camera.zoom
+    row, column = camera.center[-2:]
+    pixel = mpp or 1.0
+    return (
+        (row - height / 2) / pixel,
+        (column - width / 2) / pixel,
+        (row + height / 2) / pixel,
+        (column + width / 2) / pixel,
+    )
+
+
+def _bind_keys(layer: Any, study: Study) -> None:
+    """Bind the keys that QuPath's and Cellpose's users have in their fingers."""
+
+    def draw(layer: Any) -> None:
+        layer.mode = "add_polygon"
+
+    def undo(_: Any) -> None:
+        study.undo()
+
+    def redo(_: Any) -> None:
+        study.redo()
+
+    layer.bind_key("D", draw, overwrite=True)
+    for keys in ("Z", "Control-Z"):
+        layer.bind_key(keys, undo, overwrite=True)
+    layer.bind_key("Control-Shift-Z", redo, overwrite=True)
