@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from napari_prts.nuclei import Nuclei
+    from napari_prts.slide import Slide
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -26,6 +32,35 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(scope="session")
 def demo_slide_path() -> Path:
     """The real slide that ships with the package (CC0, Aperio SVS, 0.499 um/px)."""
-    import napari_prts
+    from napari_prts.sample_data import demo_slide_path
 
-    return Path(napari_prts.__file__).parent / "data" / "CMU-1-Small-Region.svs"
+    return demo_slide_path()
+
+
+@pytest.fixture(scope="session")
+def tissue_slide(demo_slide_path: Path) -> Slide:
+    """A piece of real skin, 700 x 900 px at 0.499 um/px, dense with nuclei."""
+    from napari_prts.slide import Slide, open_slide
+
+    pixels = open_slide(demo_slide_path).read(*TISSUE_CORNER, 700, 900)
+    return Slide.from_array(pixels, mpp=0.499, name="skin")
+
+
+TISSUE_CORNER = (900, 1300)
+
+
+@pytest.fixture(scope="session")
+def tissue_nuclei(tissue_slide: Slide) -> Nuclei:
+    """Nuclei of :func:`tissue_slide`, outlined by a threshold on haematoxylin."""
+    from skimage.color import rgb2hed
+    from skimage.filters import gaussian, threshold_otsu
+    from skimage.measure import label
+    from skimage.morphology import remove_small_objects
+
+    from napari_prts.nuclei import Nuclei, read_labels
+
+    pixels = np.asarray(tissue_slide.levels[0])
+    stain = gaussian(rgb2hed(pixels)[..., 0], 1.5)
+    labels = remove_small_objects(label(stain > threshold_otsu(stain)), max_size=40)
+    nuclei: Nuclei = read_labels(labels.astype(np.int32))
+    return nuclei

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_prts.errors import PrtsError
 from napari_prts.files import written_aside
@@ -117,7 +117,7 @@ def open_study(
     return study
 
 
-def _read_card(folder: Path) -> dict[str, dict[str, str]]:
+def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / "study.json"
     try:
         card = json.loads(path.read_text())
@@ -127,4 +127,5 @@ def _read_card(folder: Path) -> dict[str, dict[str, str]]:
         raise PrtsError(f"{path} is not a napari-prts study: choose a folder that Save made.")
     if card.get("format_version", 0) > FORMAT_VERSION:
         raise PrtsError(f"{path} was written by a newer napari-prts: update napari-prts.")
-    return card
+    found: dict[str, Any] = card
+    return found

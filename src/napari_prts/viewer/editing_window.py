@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EDITING_NAME = "Nuclei (editing)"
 # napari 0.9 needs about a second to add 5,000 outlines and 0.2 s for each edit among them.
 LIMIT = 3000
-OUTLINE_UM = 0.5
+OUTLINE_UM = 0.9
 
 _COLOURS = {
     Source.STARDIST: (0.05, 0.75, 0.35, 1.0),
@@ -65,8 +65,8 @@ class EditingWindow:
             name=EDITING_NAME,
             ndim=2,
             edge_width=self._width,
-            edge_color=_COLOURS[Source.MANUAL],
-            face_color=(0.0, 0.0, 0.0, 0.0),
+            edge_color=np.array([_COLOURS[Source.MANUAL]]),
+            face_color=np.zeros((1, 4)),
         )
         self.layer.events.data.connect(self._on_data)
 
@@ -135,9 +135,7 @@ class EditingWindow:
     def _added(self, _: Any) -> None:
         count = self.layer.nshapes - len(self._ids)
         outlines = [self._outline(len(self._ids) + i) for i in range(count)]
-        before = set(self._study.nuclei.ids.tolist())
-        self._study.edit(added=outlines, label="draw nucleus")
-        new = [id_ for id_ in self._study.nuclei.ids.tolist() if id_ not in before]
+        new = self._study.edit(added=outlines, label="draw nucleus")
         self._ids += new
         self._remember(new)
 

@@ -76,7 +76,7 @@ def _draw_block(
         r0 * factor - reach, c0 * factor - reach, r1 * factor + reach, c1 * factor + reach
     )
     outlines = [nuclei.polygon(int(position)) for position in near]
-    return rasterise(
+    drawn: NDArray[np.int32] = rasterise(
         outlines,
         r1 - r0,
         c1 - c0,
@@ -84,3 +84,4 @@ def _draw_block(
         scale=1 / factor,
         values=nuclei.ids[near] + 1,
     )
+    return drawn

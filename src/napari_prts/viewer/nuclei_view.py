@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_prts.viewer.editing_window import LIMIT, EditingWindow
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari_prts.study import Study
 
 OVERVIEW_NAME = "Nuclei"
+OUTLINE = (0.05, 0.75, 0.35, 1.0)
 
 
 class NucleiView:
@@ -59,12 +61,10 @@ class NucleiView:
         nuclei = self._study.nuclei
         if self._window is None and not len(nuclei):
             return
-        self._show_overview(nuclei)
-        if self._window is not None and self._window.committing:
-            return
         window = self._ensure_window()
-        if window is not None:
+        if window is not None and not window.committing:
             window.show(self._wanted())
+        self._show_overview(nuclei)
 
     def show_partial(self, found: Nuclei, before: Nuclei | None) -> Nuclei:
         """Draw nuclei that a running job has found so far.
@@ -132,7 +132,8 @@ class NucleiView:
 
     def _in_view(self) -> NDArray[np.integer]:
         top, left, bottom, right = view_rectangle(self._book.viewer, self._study.slide.mpp)
-        return self._study.nuclei.in_rectangle(top, left, bottom, right)
+        inside: NDArray[np.integer] = self._study.nuclei.in_rectangle(top, left, bottom, right)
+        return inside
 
     def _ensure_window(self) -> EditingWindow | None:
         if self._window is None:
@@ -161,7 +162,12 @@ class NucleiView:
             layer.data = data
             return
         layer = Labels(
-            data, multiscale=multiscale, name=OVERVIEW_NAME, opacity=0.9, **geometry(slide)
+            data,
+            multiscale=multiscale,
+            name=OVERVIEW_NAME,
+            opacity=0.9,
+            colormap=DirectLabelColormap(color_dict={None: OUTLINE, 0: "transparent"}),
+            **geometry(slide),
         )
         layer.contour = 1
         layer.editable = False

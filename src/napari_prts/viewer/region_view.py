@@ -14,7 +14,7 @@ from napari_prts.viewer.slide_view import geometry
 
 if TYPE_CHECKING:
     from napari_prts.study import Study
-    from napari_prts.study.study import Region
+    from napari_prts.study.state import Region
 
 REGION_NAME = "Region"
 

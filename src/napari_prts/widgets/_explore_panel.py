@@ -74,11 +74,11 @@ class ExplorePanel(Panel):
         self.colormap.setToolTip("Colours from low to high; zeros are a faint grey")
         self.shared = QCheckBox("Same colour limits on both sides")
         self.shared.setChecked(True)
-        self.size = QDoubleSpinBox()
-        self.size.setRange(1.0, 50.0)
-        self.size.setValue(9.0)
-        self.size.setSuffix(" um")
-        self.size.setToolTip("Diameter of a cell's dot")
+        self.dot_size = QDoubleSpinBox()
+        self.dot_size.setRange(1.0, 50.0)
+        self.dot_size.setValue(9.0)
+        self.dot_size.setSuffix(" um")
+        self.dot_size.setToolTip("Diameter of a cell's dot")
         self.resolution = QDoubleSpinBox()
         self.resolution.setRange(0.05, 5.0)
         self.resolution.setSingleStep(0.1)
@@ -86,7 +86,7 @@ class ExplorePanel(Panel):
         self.resolution.setToolTip("Higher gives more clusters; the paper uses 0.6")
         form = QFormLayout()
         form.addRow("Colours", self.colormap)
-        form.addRow("Dot size", self.size)
+        form.addRow("Dot size", self.dot_size)
         form.addRow("Cluster resolution", self.resolution)
         layout.addLayout(form)
         layout.addWidget(self.shared)
@@ -99,7 +99,7 @@ class ExplorePanel(Panel):
         self.side_by_side.toggled.connect(self._again)
         self.shared.toggled.connect(self._again)
         self.fade.valueChanged.connect(self._again)
-        self.size.valueChanged.connect(self._again)
+        self.dot_size.valueChanged.connect(self._again)
         self.colormap.currentTextChanged.connect(self._again)
 
     def listen(self, study: Study) -> None:
@@ -158,7 +158,7 @@ class ExplorePanel(Panel):
             gene=gene,
             colormap=self.colormap.currentText(),
             shared_limits=self.shared.isChecked(),
-            size_um=self.size.value(),
+            size_um=self.dot_size.value(),
             slide_opacity=1 - self.fade.value() / 100,
             side_by_side=self.side_by_side.isChecked(),
         )

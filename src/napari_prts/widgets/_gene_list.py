@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QEvent, QObject, QSortFilterProxyModel, QStringListModel, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QSortFilterProxyModel, QStringListModel, Qt
+from qtpy.QtCore import Signal as QtSignal  # type: ignore[attr-defined]
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QLineEdit, QListView, QVBoxLayout, QWidget
 
 
@@ -20,7 +22,7 @@ class GeneList(QWidget):
         Emitted with the gene's name.
     """
 
-    picked = Signal(str)
+    picked = QtSignal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -75,17 +77,15 @@ class GeneList(QWidget):
         if index.isValid():
             self.picked.emit(str(index.data()))
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Let Up and Down in the search line move through the list."""
-        if event.type() == QEvent.Type.KeyPress and event.key() in (
-            Qt.Key.Key_Up,
-            Qt.Key.Key_Down,
-        ):
-            step = 1 if event.key() == Qt.Key.Key_Down else -1
-            row = self.view.currentIndex().row() + step
-            if 0 <= row < self._filter.rowCount():
-                self.view.setCurrentIndex(self._filter.index(row, 0))
-            return True
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            step = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}.get(Qt.Key(event.key()))
+            if step is not None:
+                row = self.view.currentIndex().row() + step
+                if 0 <= row < self._filter.rowCount():
+                    self.view.setCurrentIndex(self._filter.index(row, 0))
+                return True
         return bool(super().eventFilter(watched, event))
 
 

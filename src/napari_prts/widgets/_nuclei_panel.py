@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_prts.nuclei import Nuclei
     from napari_prts.segmentation import SegmentRequest
     from napari_prts.study import Study
-    from napari_prts.study.study import Region
+    from napari_prts.study.state import Region
 
 WHOLE, VIEW, DRAWN = "the whole slide", "the view", "a drawn region"
 
@@ -90,7 +90,7 @@ class NucleiPanel(Panel):
         return section
 
     def _connect(self) -> None:
-        self.find_button.clicked.connect(self.find)
+        self.find_button.clicked.connect(self.find_nuclei)
         self.where.currentTextChanged.connect(self._on_where)
         self.draw_button.clicked.connect(lambda: self._edit("add_polygon"))
         self.select_button.clicked.connect(lambda: self._edit("select"))
@@ -142,7 +142,7 @@ class NucleiPanel(Panel):
             words += f". Zoom in until fewer than {LIMIT:,} are in view to edit them."
         return words
 
-    def find(self) -> None:
+    def find_nuclei(self) -> None:
         """Find nuclei where the user said."""
         study, view = self.study, self.session.view
         if study is None or view is None:
@@ -158,7 +158,8 @@ class NucleiPanel(Panel):
         def make() -> Job[Nuclei]:
             from napari_prts.segmentation import segment
 
-            return segment(study.slide, request)
+            job: Job[Nuclei] = segment(study.slide, request)
+            return job
 
         def done(found: Nuclei) -> None:
             self._take_over(study, found, request)
@@ -169,9 +170,12 @@ class NucleiPanel(Panel):
         view = self.session.view
         assert view is not None
         where = self.where.currentText()
+        region: Region | None = None
         if where == VIEW:
-            return view.region.in_view()
-        return view.region.drawn() if where == DRAWN else None
+            region = view.region.in_view()
+        elif where == DRAWN:
+            region = view.region.drawn()
+        return region
 
     def _request(self, region: Region | None) -> SegmentRequest:
         from napari_prts.segmentation import SegmentRequest

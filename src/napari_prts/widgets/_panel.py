@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -75,7 +76,7 @@ class Panel(QWidget):
         if tag == self.tag:
             self.refresh()
 
-    def closeEvent(self, event: object) -> None:
+    def closeEvent(self, event: QCloseEvent | None) -> None:
         """Stop listening when the dock is closed for good."""
         self._forget()
         super().closeEvent(event)

@@ -202,7 +202,9 @@ class PredictPanel(Panel):
         def make() -> Job[AnnData]:
             from napari_prts.visium_hd import MeasureRequest, measure, read_space_ranger
 
-            return measure(slide, nuclei, read_space_ranger(folder), MeasureRequest())
+            found = read_space_ranger(folder)
+            job: Job[AnnData] = measure(slide, nuclei, found, MeasureRequest())
+            return job
 
         self.session.jobs.submit(Task(self.tag, "Reading Visium HD", make, study.set_measured))
 

@@ -142,7 +142,8 @@ class SlidePanel(Panel):
 
             def make() -> Job[Path]:
                 yield Progress(0, 1, "studies")
-                return study.save(folder)
+                saved: Path = study.save(folder)
+                return saved
 
             self.session.jobs.submit(Task(self.tag, "Saving study", make, lambda _: self.refresh()))
 

@@ -1,0 +1,56 @@
+"""The program ``napari-prts`` and its commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from napari_prts import __version__
+from napari_prts.cli import machine_commands, model_commands, slide_commands
+from napari_prts.cli.outcome import OneLineGroup, prepare_process
+
+app = typer.Typer(
+    name="napari-prts",
+    cls=OneLineGroup,
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (
+    slide_commands.info,
+    slide_commands.segment,
+    slide_commands.simulate,
+    slide_commands.measure,
+    model_commands.train,
+    model_commands.predict,
+    model_commands.evaluate,
+    model_commands.cluster,
+    machine_commands.demo,
+    machine_commands.doctor,
+):
+    app.command()(command)
+
+
+@app.callback()
+def _start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Nuclei and predicted gene expression on H&E slides, in the order of the commands below.
+
+    In napari the same steps are under Plugins > PRTS.
+    """
+    if version:
+        typer.echo(f"napari-prts {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Run the command line; the end of the process says how it went."""
+    prepare_process()
+    app(prog_name="napari-prts")

@@ -1,0 +1,107 @@
+"""Which patch tokens of a tile belong to a nucleus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+# DE-9IM: the two interiors share a point, so a common edge alone is no overlap.
+_INTERIORS_MEET = "T********"
+_POLYGONAL = (3, 6)
+
+
+def token_mask(
+    polygons: Sequence[NDArray[np.floating]],
+    centres: NDArray[np.floating],
+    grid: int,
+    patch: int,
+) -> NDArray[np.bool_]:
+    """Find the patches of each tile that overlap its nucleus.
+
+    A patch overlaps when its square and the polygon share an area, however small;
+    what of the polygon lies outside the tile is cut off. The patch under the
+    centroid always belongs to the nucleus, so that each has at least one token.
+
+    Parameters
+    ----------
+    polygons : sequence of ndarray, each of shape (k, 2)
+        Vertices (row, column) in pixels of the tile, from its upper left corner.
+    centres : ndarray, shape (n, 2)
+        Centroids in the same pixels.
+    grid : int
+        Patches along a side of the tile.
+    patch : int
+        Side of a patch in pixels.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, grid, grid)
+        By row and column of patches.
+    """
+    mask = np.zeros((len(polygons), grid, grid), dtype=np.bool_)
+    if not len(polygons):
+        return mask
+    shapes = _shapes(polygons)
+    which, rows, columns = _patches_in_bounds(shapely.bounds(shapes), grid, patch)
+    squares = shapely.box(columns * patch, rows * patch, (columns + 1) * patch, (rows + 1) * patch)
+    overlap = shapely.relate_pattern(shapes[which], squares, _INTERIORS_MEET)
+    mask[which[overlap], rows[overlap], columns[overlap]] = True
+    centre = np.clip(np.floor_divide(centres, patch).astype(np.int64), 0, grid - 1)
+    mask[np.arange(len(mask)), centre[:, 0], centre[:, 1]] = True
+    return mask
+
+
+def local_features(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Average the tokens of each nucleus, then neighbouring pairs of channels.
+
+    Parameters
+    ----------
+    tokens : torch.Tensor, shape (b, grid * grid, D)
+        Patch tokens by row and column; D is even.
+    mask : torch.Tensor of bool, shape (b, grid * grid)
+        Tokens of the nucleus, at least one each.
+
+    Returns
+    -------
+    torch.Tensor, shape (b, D / 2)
+        As in PRTS, where 384 channels become 192.
+    """
+    weights = mask.to(tokens.dtype)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    mean = (weights.unsqueeze(1) @ tokens).squeeze(1)
+    return mean.reshape(len(mean), -1, 2).mean(dim=2)
+
+
+def _shapes(polygons: Sequence[NDArray[np.floating]]) -> NDArray[np.object_]:
+    """Polygons in (x, y), mended where they cross themselves."""
+    owner = np.repeat(np.arange(len(polygons)), [len(p) for p in polygons])
+    vertices = np.concatenate([np.asarray(p, dtype=np.float64) for p in polygons])
+    rings = shapely.linearrings(vertices[:, ::-1], indices=owner)
+    shapes: NDArray[np.object_] = np.asarray(shapely.polygons(rings))
+    for bad in np.flatnonzero(~np.asarray(shapely.is_valid(shapes))):
+        parts = shapely.get_parts(shapely.make_valid(shapes[bad]))
+        shapes[bad] = shapely.union_all(parts[np.isin(shapely.get_type_id(parts), _POLYGONAL)])
+    return shapes
+
+
+def _patches_in_bounds(
+    bounds: NDArray[np.float64], grid: int, patch: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """All pairs of a polygon and a patch in its bounding box: polygon, row, column."""
+    empty = np.asarray(np.isnan(bounds).any(axis=1))
+    cells = np.floor_divide(np.where(empty[:, None], -1.0, bounds), patch).astype(np.int64)
+    first = np.maximum(cells[:, :2], 0)
+    extent = np.maximum(np.minimum(cells[:, 2:], grid - 1) - first + 1, 0)
+    counts = extent[:, 0] * extent[:, 1]
+    which = np.repeat(np.arange(len(bounds)), counts)
+    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    columns = first[which, 0] + number % extent[which, 0]
+    rows = first[which, 1] + number // extent[which, 0]
+    return which, rows, columns

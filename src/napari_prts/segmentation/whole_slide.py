@@ -1,0 +1,246 @@
+"""Finding all nuclei of a slide, tile by tile."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_prts.errors import ModelError, SlideError
+from napari_prts.jobs import Job, Progress
+from napari_prts.nuclei import Nuclei, Source
+from napari_prts.segmentation.candidates import Candidates
+from napari_prts.segmentation.ground import Ground, measure_limits
+from napari_prts.segmentation.loading import DEFAULT_MODEL, load_model
+from napari_prts.segmentation.merging import Merger
+from napari_prts.segmentation.model import StarDistModel
+from napari_prts.segmentation.normalisation import Normalisation
+from napari_prts.segmentation.runner import Runner
+from napari_prts.segmentation.tiling import Rectangle, plan_tiles
+from napari_prts.slide import Slide
+
+# Model pixels around a tile that the network sees but whose nuclei it does not report.
+CONTEXT = 96
+# Model pixels from a tile's border within which a neighbour's nuclei may win.
+RIM = 64
+# Polygons smaller than this, in squared model pixels, are numerical dust.
+_LEAST_AREA = 1.0
+
+
+@dataclass(frozen=True)
+class SegmentRequest:
+    """What to segment and how.
+
+    Parameters
+    ----------
+    model : str, path or StarDistModel
+        A model, or its name or path as for :func:`~napari_prts.segmentation.load_model`.
+    region : tuple of float, optional
+        (row, column, height, width) in level-0 pixels: only nuclei whose centroid
+        lies inside. The stain's limits are still the whole slide's, so a nucleus
+        comes out the same whatever the region.
+    prob_threshold, nms_threshold : float, optional
+        Instead of the model's own.
+    tile : int
+        Largest side, in model pixels, of the part that a tile owns.
+    tissue_only : bool
+        Look for nuclei on tissue only.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    order_from : tuple of float, optional
+        (row, column) in level-0 pixels from which tiles are done outwards; the
+        result is the same.
+    """
+
+    model: str | Path | StarDistModel = DEFAULT_MODEL
+    region: tuple[float, float, float, float] | None = None
+    prob_threshold: float | None = None
+    nms_threshold: float | None = None
+    tile: int = 1024
+    tissue_only: bool = True
+    device: str = "auto"
+    order_from: tuple[float, float] | None = None
+
+
+def segment(slide: Slide, request: SegmentRequest | None = None) -> Job[Nuclei]:
+    """Find the nuclei of a slide with StarDist.
+
+    Parameters
+    ----------
+    slide : Slide
+        The slide; its microns per pixel must be known.
+    request : SegmentRequest, optional
+        What to segment and how.
+
+    Yields
+    ------
+    Progress
+        In ``"tiles"``. ``partial`` holds the nuclei newly found in the tile: ids
+        count on from tile to tile. At tile borders the final result may choose
+        otherwise, and it has ids of its own.
+
+    Returns
+    -------
+    Nuclei
+        In level-0 pixels, with ids from 0 row by row; empty without tissue.
+
+    Raises
+    ------
+    MissingPixelSizeError
+        If the slide's microns per pixel are unknown.
+    SlideError
+        If the region lies outside the slide.
+    ModelError
+        If the model cannot be loaded, or a threshold is out of range.
+    """
+    request = request or SegmentRequest()
+    survey = Survey.of(slide, request)
+    total = len(survey.tiles)
+    yield Progress(0, total, "tiles", "measuring the stain" if total else "no tissue")
+    if not total:
+        return Nuclei.empty()
+    model = survey.model
+    limits = measure_limits(slide, model.mpp, model.percentiles)
+    runner = Runner(model, request.device)
+    merger = Merger(model.nms_threshold, model.config.n_rays, RIM)
+    shown = 0
+    for done, tile in enumerate(survey.tiles, start=1):
+        fresh = survey.nuclei(merger.add(survey.find(tile, runner, limits), tile), shown)
+        shown += len(fresh)
+        yield Progress(done, total, "tiles", f"{shown:,} nuclei", partial=fresh)
+    return survey.nuclei(merger.result(), 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Where on a slide, and at what scale, a model looks for nuclei.
+
+    Parameters
+    ----------
+    slide : Slide
+        The slide.
+    region : tuple of float or None
+        See :class:`SegmentRequest`.
+    model : StarDistModel
+        With the thresholds asked for.
+    scale : float
+        Level-0 pixels per model pixel.
+    ground : Ground
+        Where nuclei are looked for.
+    tiles : tuple of Rectangle
+        Parts that own their points, in model pixels.
+    """
+
+    slide: Slide
+    region: tuple[float, float, float, float] | None
+    model: StarDistModel
+    scale: float
+    ground: Ground
+    tiles: tuple[Rectangle, ...]
+
+    @classmethod
+    def of(cls, slide: Slide, request: SegmentRequest) -> Survey:
+        """Plan a request; see :func:`segment` for what it raises."""
+        mpp = slide.require_mpp()
+        model = requested_model(request)
+        divisor = model.config.divisor
+        if request.tile < max(divisor):
+            raise ModelError(f"Tiles of {request.tile} px are too small; give {max(divisor)} up.")
+        scale = model.mpp / mpp
+        window = _window(slide, request.region, scale, divisor)
+        start = None
+        if request.order_from is not None:
+            start = (request.order_from[0] / scale, request.order_from[1] / scale)
+        ground = Ground.of(slide, request.tissue_only)
+        tiles = [
+            tile
+            for tile in plan_tiles(window, request.tile, divisor, start)
+            if ground.touches(*(scale * v for v in (tile.row0, tile.column0, tile.row1, tile.column1)))
+        ]
+        return cls(slide, request.region, model, scale, ground, tuple(tiles))
+
+    def find(self, tile: Rectangle, runner: Runner, limits: Normalisation) -> Candidates:
+        """Candidates whose points a tile owns, in model pixels of the slide."""
+        seen = tile.grown(self._context)
+        image = self.slide.read(
+            seen.row0 * self.scale,
+            seen.column0 * self.scale,
+            seen.height,
+            seen.width,
+            mpp=self.model.mpp,
+        )
+        inner = (
+            slice(self._context, self._context + tile.height),
+            slice(self._context, self._context + tile.width),
+        )
+        found = runner.candidates(limits.apply(image), self.model.prob_threshold, inner)
+        found = found.shifted(seen.row0, seen.column0)
+        size = np.array(self.slide.shape) / self.scale
+        on_ground = self.ground.holds((found.points + 0.5) * self.scale - 0.5)
+        found = found.take(on_ground & (found.points + 0.5 < size).all(axis=1))
+        found = found.limited(*size)
+        return found.take(found.areas() >= _LEAST_AREA)
+
+    def nuclei(self, found: Candidates, first_id: int) -> Nuclei:
+        """Nuclei in level-0 pixels, those inside the region; ids count from ``first_id``."""
+        nuclei = _table(found, self.scale, first_id)
+        if self.region is None or not len(nuclei):
+            return nuclei
+        row, column, height, width = self.region
+        inside = nuclei.in_rectangle(row, column, row + height, column + width)
+        return _table(found.take(inside), self.scale, first_id)
+
+    @property
+    def _context(self) -> int:
+        """The context as a multiple of the network's divisor."""
+        divisor = math.lcm(*self.model.config.divisor)
+        return -(-CONTEXT // divisor) * divisor
+
+
+def requested_model(request: SegmentRequest) -> StarDistModel:
+    """Load the model of a request, with the thresholds that it asks for."""
+    model = request.model
+    if not isinstance(model, StarDistModel):
+        model = load_model(model)
+    prob, nms = request.prob_threshold, request.nms_threshold
+    return replace(
+        model,
+        prob_threshold=model.prob_threshold if prob is None else prob,
+        nms_threshold=model.nms_threshold if nms is None else nms,
+    )
+
+
+def _window(
+    slide: Slide,
+    region: tuple[float, float, float, float] | None,
+    scale: float,
+    divisor: tuple[int, int],
+) -> Rectangle:
+    """The region with its surroundings, or the slide, in model pixels."""
+    rows, columns = slide.shape
+    whole = Rectangle(0, 0, math.ceil(rows / scale), math.ceil(columns / scale)).aligned(divisor)
+    if region is None:
+        return whole
+    row, column, height, width = region
+    touches = row < rows and column < columns and row + height > 0 and column + width > 0
+    if not (height > 0 and width > 0 and touches):
+        raise SlideError(
+            f"The region at row {row:g}, column {column:g} of {height:g} x {width:g} px is not on "
+            f"the slide of {rows} x {columns} px: give row, column, height, width in level-0 pixels."
+        )
+    part = Rectangle(
+        math.floor(row / scale),
+        math.floor(column / scale),
+        math.ceil((row + height) / scale),
+        math.ceil((column + width) / scale),
+    )
+    # A nucleus inside may be found from a point outside, or lose to a neighbour outside.
+    return part.grown(RIM).aligned(divisor).within(whole)
+
+
+def _table(found: Candidates, scale: float, first_id: int) -> Nuclei:
+    return Nuclei.from_polygons(
+        found.polygons(scale), scores=found.prob, source=Source.STARDIST, next_id=first_id
+    )

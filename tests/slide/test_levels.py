@@ -1,0 +1,129 @@
+"""Levels as lazy arrays for napari and dask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_prts.errors import SlideError
+from napari_prts.slide import Slide, open_slide
+from napari_prts.slide.levels import as_dask, halve, stack
+from napari_prts.slide.pixels import ArrayPixels, BlockCache, CachedPixels
+from tests.slide.conftest import picture
+
+slices = st.slices(130)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.one_of(slices, st.integers(-130, 129)), columns=slices, colours=st.slices(3))
+def test_a_lazy_array_slices_as_numpy_does(
+    rows: slice | int, columns: slice, colours: slice
+) -> None:
+    image = picture(130, 130)
+    array = as_dask(ArrayPixels(image, "picture", chunk=(20, 20)), "picture")
+    np.testing.assert_array_equal(
+        array[rows, columns, colours].compute(scheduler="synchronous"),
+        image[rows, columns, colours],
+    )
+
+
+@pytest.mark.parametrize("tile", [16, 240, 256, 512, 1024, 2048, 3072])
+def test_chunks_fit_both_the_file_and_the_screen(tile: int) -> None:
+    class Wide:
+        shape = (20_000, 20_000)
+        chunk = (tile, tile)
+
+    chunks = as_dask(Wide(), "wide").chunksize  # type: ignore[arg-type]
+    assert 256 <= chunks[0] <= 1024
+    assert chunks[0] % tile == 0 or tile % chunks[0] == 0
+    assert chunks[2] == 3
+
+
+def test_levels_are_lazy_and_halve_until_they_fit_a_screen(demo_slide: Slide) -> None:
+    shapes = [level.shape for level in demo_slide.levels]
+    assert shapes == [(2967, 2220, 3), (1484, 1110, 3), (742, 555, 3)]
+    assert all(level.dtype == np.uint8 for level in demo_slide.levels)
+    assert demo_slide.levels[0].chunksize == (480, 480, 3)
+    full = demo_slide.levels[0].compute()
+    np.testing.assert_array_equal(demo_slide.levels[1].compute(), halve(full))
+    np.testing.assert_array_equal(demo_slide.levels[2].compute(), halve(halve(full)))
+
+
+def test_halving_an_odd_picture() -> None:
+    image = np.array([[[10], [20], [30]], [[30], [40], [50]], [[7], [9], [11]]], np.uint8)
+    halved = halve(image.repeat(3, axis=2))
+    assert halved[..., 0].tolist() == [[25, 40], [8, 11]]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "expected"),
+    [
+        ([(1000, 801), (500, 400)], (1.0, 2.0)),
+        ([(1000, 801), (500, 401), (250, 201)], (1.0, 2.0, 4.0)),
+        ([(2967, 2220), (741, 555), (185, 138)], (1.0, 4.0, 16.0)),
+        ([(250, 201), (1000, 801)], (1.0, 4.0)),
+        ([(1000, 800), (667, 533)], (1.0, 1.5)),
+    ],
+)
+def test_downsampling_of_levels(shapes: list[tuple[int, int]], expected: tuple[float, ...]) -> None:
+    levels = [ArrayPixels(np.zeros((*shape, 3), np.uint8), "a") for shape in shapes]
+    found = [level.downsample for level in stack(list(levels), "a")]
+    assert found == pytest.approx(expected, rel=2e-3)
+
+
+def test_a_level_of_another_aspect_is_refused() -> None:
+    levels = [ArrayPixels(np.zeros((*s, 3), np.uint8), "a") for s in [(1000, 800), (500, 300)]]
+    with pytest.raises(SlideError, match="500 x 300"):
+        stack(list(levels), "a.tif")
+
+
+def test_decoded_blocks_are_remembered_within_a_budget() -> None:
+    reads = []
+
+    class Counting(ArrayPixels):
+        def read(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:  # type: ignore[type-arg]
+            reads.append((top, left))
+            return super().read(top, left, bottom, right).copy()
+
+    image = picture(1024, 1024)
+    cache = BlockCache(budget=3 * 256 * 256 * 3)
+    pixels = CachedPixels(Counting(image, "a", chunk=(128, 128)), cache)
+    for _ in range(3):
+        np.testing.assert_array_equal(pixels.read(10, 10, 500, 200), image[10:500, 10:200])
+    assert reads == [(0, 0), (256, 0)]
+    pixels.read(0, 0, 1024, 256)
+    assert len(reads) == 4
+    pixels.read(0, 0, 1, 1)
+    assert len(reads) == 5
+
+
+def test_a_stripped_tiff_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = picture(5000, 300)
+    tifffile.imwrite(
+        tmp_path / "a.tif", image, photometric="rgb", compression="zlib", rowsperstrip=5000
+    )
+    slide = open_slide(tmp_path / "a.tif")
+    np.testing.assert_array_equal(slide.read(100, 100, 50, 50), image[100:150, 100:150])
+    monkeypatch.setattr("zarr.Array.__getitem__", None)
+    np.testing.assert_array_equal(slide.read(4000, 100, 50, 50), image[4000:4050, 100:150])
+
+
+def test_the_file_is_closed_with_the_last_of_its_pixels(demo_slide_path: Path) -> None:
+    import gc
+
+    slide = open_slide(demo_slide_path)
+    owner = slide.stack[0].pixels._inner._owner  # type: ignore[attr-defined]
+    level = slide.levels[1]
+    handle = slide.stack[0].pixels._inner._array.store._data[0].keyframe.parent.filehandle  # type: ignore[attr-defined]
+    del slide, owner
+    gc.collect()
+    assert not handle.closed
+    assert level.compute().shape == (1484, 1110, 3)
+    del level
+    gc.collect()
+    assert handle.closed

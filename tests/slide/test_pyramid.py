@@ -1,0 +1,150 @@
+"""A large file without a pyramid gets one, once, in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+from napari_prts.errors import SlideError
+from napari_prts.files import cache_folder
+from napari_prts.jobs import Progress, run
+from napari_prts.slide import Slide, open_slide, open_slide_job
+from napari_prts.slide.levels import halve
+from tests.slide.conftest import Image, picture, write_pyramid
+
+Limit = Callable[[int], None]
+
+
+@pytest.fixture
+def image() -> Image:
+    return picture(1300, 1111)
+
+
+def halves(image: Image) -> list[Image]:
+    levels = [image]
+    while max(levels[-1].shape) > 200:
+        levels.append(halve(levels[-1]))
+    return levels
+
+
+def check_levels(path: Path, expected: list[Image]) -> None:
+    slide = open_slide(path, mpp=0.5)
+    assert slide.downsamples == tuple(2.0**k for k in range(len(expected)))
+    for level, pixels in zip(slide.levels, expected, strict=True):
+        np.testing.assert_array_equal(level.compute(), pixels)
+
+
+@pytest.mark.parametrize("layout", ["jpeg", "png", "stripped", "one strip", "tiled", "memory map"])
+def test_built_once_and_reopened(
+    tmp_path: Path, image: Image, layout: str, few_megapixels: Limit
+) -> None:
+    few_megapixels(1_000_000)
+    path = tmp_path / "slide"
+    if layout == "jpeg":
+        path.write_bytes(imagecodecs.jpeg_encode(image, level=90))
+        image = imagecodecs.jpeg_decode(path.read_bytes())
+    elif layout == "png":
+        path.write_bytes(imagecodecs.png_encode(image))
+    else:
+        options = {
+            "stripped": {"rowsperstrip": 7, "compression": "zlib"},
+            "one strip": {"rowsperstrip": 1300, "compression": "zlib"},
+            "tiled": {"tile": (48, 80), "compression": "zlib"},
+            "memory map": {},
+        }[layout]
+        tifffile.imwrite(path, image, photometric="rgb", **options)
+    reports: list[Progress] = []
+    run(open_slide_job(path, 0.5), reports.append)
+    assert reports[-1].done == reports[-1].total == 1300
+    assert [report.unit for report in reports] == ["rows"] * len(reports)
+    check_levels(path, halves(image))
+
+    again: list[Progress] = []
+    run(open_slide_job(path, 0.5), again.append)
+    assert again == []
+    path.rename(tmp_path / "moved")
+    run(open_slide_job(tmp_path / "moved", 0.5), again.append)
+    assert again == []
+    check_levels(tmp_path / "moved", halves(image))
+
+
+def test_it_begins_below_the_levels_of_the_file(
+    tmp_path: Path, image: Image, few_megapixels: Limit
+) -> None:
+    few_megapixels(100_000)
+    write_pyramid(tmp_path / "a.tif", image, levels=2, subifds=False)
+    check_levels(tmp_path / "a.tif", halves(image))
+    stored = next((cache_folder() / "pyramids").iterdir())
+    assert sorted(p.name for p in stored.iterdir() if p.is_dir()) == ["1", "2"]
+
+
+def test_small_files_and_files_with_small_levels_need_none(tmp_path: Path, image: Image) -> None:
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(image))
+    assert open_slide(tmp_path / "a.png").downsamples == (1.0, 2.0)
+    assert not (cache_folder() / "pyramids").exists()
+
+
+def test_nothing_half_built_is_left(tmp_path: Path, image: Image, few_megapixels: Limit) -> None:
+    few_megapixels(100_000)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(image))
+    job = open_slide_job(tmp_path / "a.png")
+    next(job)
+    next(job)
+    job.close()
+    assert list((cache_folder() / "pyramids").iterdir()) == []
+    check_levels(tmp_path / "a.png", halves(image))
+
+
+def test_a_damaged_source_leaves_nothing(
+    tmp_path: Path, image: Image, few_megapixels: Limit
+) -> None:
+    few_megapixels(100_000)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, image, photometric="rgb", tile=(64, 64), compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        start, count = file.pages.first.dataoffsets[200], file.pages.first.databytecounts[200]
+    data = bytearray(path.read_bytes())
+    data[start : start + count] = bytes(count)
+    path.write_bytes(data)
+    with pytest.raises(SlideError, match=r"a\.tif: rows"):
+        open_slide(path)
+    assert list((cache_folder() / "pyramids").iterdir()) == []
+
+
+def test_a_cache_that_was_tampered_with_is_built_again(
+    tmp_path: Path, image: Image, few_megapixels: Limit
+) -> None:
+    few_megapixels(100_000)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(image))
+    open_slide(tmp_path / "a.png")
+    stored = next((cache_folder() / "pyramids").iterdir())
+    (stored / "zarr.json").unlink()
+    check_levels(tmp_path / "a.png", halves(image))
+
+
+def test_a_cache_that_cannot_be_written(
+    tmp_path: Path, image: Image, few_megapixels: Limit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_megapixels(100_000)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(image))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_prts.slide.pyramid._LevelWriter.push", full)
+    with pytest.raises(SlideError, match=r"No space left.*NAPARI_PRTS_CACHE"):
+        open_slide(tmp_path / "a.png")
+
+
+def test_a_real_section_without_a_pyramid(shared_data: Path, sections: dict[str, Slide]) -> None:
+    slide = sections["C2"]
+    assert (slide.format, slide.shape) == ("jpeg", (9911, 9274))
+    assert slide.downsamples == (1.0, 2.0, 4.0, 8.0, 16.0)
+    assert slide.levels[0].chunksize == (512, 512, 3)
+    whole = imagecodecs.jpeg_decode((shared_data / "her2st" / "C2.jpg").read_bytes())
+    np.testing.assert_array_equal(slide.read(6000, 5000, 300, 300), whole[6000:6300, 5000:5300])
