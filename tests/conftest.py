@@ -46,20 +46,40 @@ def tissue_slide(demo_slide_path: Path) -> Slide:
     return Slide.from_array(pixels, mpp=0.499, name="skin")
 
 
+@pytest.fixture(scope="session")
+def demo_slide(demo_slide_path: Path) -> Slide:
+    """The whole embedded slide, large enough for a spatial split."""
+    from napari_prts.slide import open_slide
+
+    slide: Slide = open_slide(demo_slide_path)
+    return slide
+
+
 TISSUE_CORNER = (900, 1300)
 
 
 @pytest.fixture(scope="session")
 def tissue_nuclei(tissue_slide: Slide) -> Nuclei:
     """Nuclei of :func:`tissue_slide`, outlined by a threshold on haematoxylin."""
+    return outlined_by_threshold(tissue_slide)
+
+
+@pytest.fixture(scope="session")
+def demo_nuclei(demo_slide: Slide) -> Nuclei:
+    """About a thousand nuclei of :func:`demo_slide`, outlined by a threshold."""
+    return outlined_by_threshold(demo_slide)
+
+
+def outlined_by_threshold(slide: Slide) -> Nuclei:
+    """Outline dark blue blobs: quick, and good enough to be nuclei in a test."""
     from skimage.color import rgb2hed
     from skimage.filters import gaussian, threshold_otsu
     from skimage.measure import label
     from skimage.morphology import remove_small_objects
 
-    from napari_prts.nuclei import Nuclei, read_labels
+    from napari_prts.nuclei import read_labels
 
-    pixels = np.asarray(tissue_slide.levels[0])
+    pixels = np.asarray(slide.levels[0])
     stain = gaussian(rgb2hed(pixels)[..., 0], 1.5)
     labels = remove_small_objects(label(stain > threshold_otsu(stain)), max_size=40)
     nuclei: Nuclei = read_labels(labels.astype(np.int32))

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from napari_prts.nuclei import Nuclei
+
+# How long an example takes says nothing about what is tested, and files are written anew by each.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def star(
@@ -17,7 +21,7 @@ def star(
     """A star-shaped polygon, as StarDist makes them."""
     angle = turn + np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
     points = np.column_stack([np.sin(angle), np.cos(angle)]) * np.asarray(radii)[:, None]
-    return (points + [row, column]).astype(np.float32)
+    return (points + np.array([row, column])).astype(np.float32)
 
 
 def circle(row: float, column: float, radius: float, points: int = 32) -> NDArray[np.float32]:

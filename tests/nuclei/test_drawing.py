@@ -8,12 +8,13 @@ import shapely
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import ndimage
 from skimage.io import imread, imsave
 
 from napari_prts.errors import NucleiError
 from napari_prts.nuclei import Nuclei, rasterise, read_labels, read_nuclei
-from tests.nuclei.outlines import circle, outlines, scattered
+from tests.nuclei.outlines import circle, outlines, scattered, unhurried
 
 SQUARE = np.array([(2, 3), (2, 6), (5, 6), (5, 3)], np.float32)
 
@@ -26,6 +27,7 @@ def test_a_pixel_is_drawn_when_its_centre_lies_inside():
     assert image.sum() == 9
 
 
+@unhurried
 @given(outlines(80))
 def test_drawing_is_shapelys_point_in_polygon(outline):
     image = rasterise([outline], 130, 130)
@@ -41,6 +43,7 @@ def test_values_windows_and_order():
     assert rasterise([], 3, 4).tolist() == [[0] * 4] * 3
 
 
+@unhurried
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_windows_are_cut_from_the_whole(row, column):
     polygons = scattered(20, 100, 100)
@@ -78,6 +81,7 @@ def test_neighbours_that_share_a_border_share_no_pixel_and_leave_none():
     assert (one ^ other).all()
 
 
+@unhurried
 @given(st.lists(outlines(80), min_size=1, max_size=6))
 def test_labels_read_and_drawn_again_are_the_same(polygons):
     labels = rasterise(polygons, 130, 130)
@@ -110,6 +114,13 @@ def test_label_files(tmp_path, ending):
     assert nuclei.ids.tolist() == [3, 900]
     with pytest.raises(NucleiError, match=r"30 x 30 pixels.*slide 60 x 60"):
         read_nuclei(path, (60, 60))
+
+
+def test_the_indices_of_a_palette_are_labels(tmp_path):
+    image = Image.fromarray(rasterise([SQUARE, SQUARE + 10], 30, 30).astype(np.uint8)).convert("P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    image.save(tmp_path / "labels.png")
+    assert read_nuclei(tmp_path / "labels.png").ids.tolist() == [1, 2]
 
 
 def test_large_labels_and_pieces():

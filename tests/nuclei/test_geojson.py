@@ -9,7 +9,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_prts.errors import NucleiError
@@ -21,7 +21,7 @@ from napari_prts.nuclei import (
     read_provenance,
     write_geojson,
 )
-from tests.nuclei.outlines import assert_same, outlines, scattered
+from tests.nuclei.outlines import assert_same, outlines, scattered, unhurried
 
 RING = [[10, 1], [14, 1], [14, 7], [10, 7], [10, 1]]
 SMALL_RING = [[30, 30], [31, 30], [31, 31], [30, 30]]
@@ -53,7 +53,7 @@ def written(tmp_path):
 # --- our own files
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@unhurried
 @given(st.data())
 def test_a_file_reads_back_bit_for_bit(tmp_path, data):
     polygons = data.draw(st.lists(outlines(), min_size=1, max_size=6))
@@ -69,7 +69,7 @@ def test_a_file_reads_back_bit_for_bit(tmp_path, data):
     assert_same(read_geojson(path), nuclei)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@unhurried
 @given(
     st.lists(st.tuples(*[st.floats(-1e7, 1e7, width=32)] * 2), min_size=3, max_size=9, unique=True)
 )

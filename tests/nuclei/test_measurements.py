@@ -166,7 +166,7 @@ def test_the_pixel_size_must_be_known_and_fine_enough(slide, nuclei):
     unknown = Slide.from_array(np.zeros((50, 50, 3), np.uint8))
     with pytest.raises(MissingPixelSizeError):
         run(measure_nuclei(unknown, nuclei))
-    with pytest.raises(NucleiError, match="0.05 to 2 um"):
+    with pytest.raises(NucleiError, match=r"0\.05 to 2 um"):
         run(measure_nuclei(slide, nuclei, mpp=8))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from napari_prts.errors import NucleiError
 from napari_prts.nuclei import Nuclei, Source
-from tests.nuclei.outlines import assert_same, circle, outlines, rows_of, scattered
+from tests.nuclei.outlines import assert_same, circle, outlines, rows_of, scattered, unhurried
 
 SQUARE = [(0, 0), (0, 4), (4, 4), (4, 0)]
 
@@ -64,6 +64,7 @@ def test_a_repeated_last_vertex_is_dropped():
     assert_same(closed, Nuclei.from_polygons([SQUARE]))
 
 
+@unhurried
 @given(st.lists(outlines(), min_size=1, max_size=8))
 def test_areas_centroids_and_bounds_are_shapelys(polygons):
     nuclei = Nuclei.from_polygons(polygons)
@@ -142,6 +143,7 @@ def test_edits_leave_the_others_as_they_are():
     assert rows_of(nuclei) == before
 
 
+@unhurried
 @given(st.data())
 def test_what_was_derived_survives_edits(data):
     """Areas, centroids and hashes carried along are those computed anew."""
@@ -181,6 +183,7 @@ def test_taking_by_mask_and_by_position():
     np.testing.assert_array_equal(nuclei.take([4, 0]).polygon(0), nuclei.polygon(4))
 
 
+@unhurried
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=60),
     st.tuples(*[st.floats(-10, 80)] * 4),

@@ -22,7 +22,10 @@ PINK, PURPLE, GLASS = (225, 170, 200), (90, 50, 130), (243, 243, 243)
 
 
 class Oracle(nn.Module):
-    """Takes dark, connected pixels for discs, and measures them to a fraction of a pixel."""
+    """Takes dark, connected pixels for discs, and measures them to a fraction of a pixel.
+
+    The stain's lower limit must be the discs' own colour: they fill over 1 % of the image.
+    """
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         prob, dist = outline(image[0].mean(dim=0).numpy())
@@ -36,11 +39,11 @@ def outline(grey: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.
     labels, count = label(grey < 0.4)
     if not count:
         return prob, dist
-    light, dark = np.median(grey[labels == 0]), grey.min()
-    share = np.clip((light - grey) / (light - dark), 0, 1)
-    share[share < 0.15] = 0
-    # The blurred border of a disc belongs to it.
+    # The blurred border of a disc belongs to it; what lies around it is the tissue's colour.
+    ring = expand_labels(labels, 4) > 0
     labels = expand_labels(labels, 2)
+    light = np.median(grey[ring & (labels == 0)])
+    share = np.clip(1 - grey / light, 0, 1)
     which = np.arange(1, count + 1)
     centres = np.array(center_of_mass(share, labels, which))
     radii = np.sqrt(sum_labels(share, labels, which) / np.pi)
@@ -71,14 +74,12 @@ def oracle(mpp: float = 0.5) -> StarDistModel:
 
 
 def draw_discs(
-    shape: tuple[int, int], centres: NDArray[np.floating], radius: float, colour=PINK
+    shape: tuple[int, int], centres: NDArray[np.floating], radius: float
 ) -> NDArray[np.uint8]:
     """Dark discs on tissue, anti-aliased: centres in (row, column), pixel centres whole."""
     fine = 8
     image = np.empty((*shape, 3), np.uint8)
-    image[:] = colour
-    # Some texture, as tissue has, far too faint for a nucleus.
-    image[::3, ::3] = np.array(colour) - 12
+    image[:] = PINK
     for row, column in centres:
         r0, c0 = (int(v - radius) - 2 for v in (row, column))
         side = int(2 * radius) + 6

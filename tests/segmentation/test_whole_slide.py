@@ -17,14 +17,8 @@ from tests.segmentation.oracle import GLASS, draw_discs, oracle, scattered
 SHAPE, RADIUS = (300, 350), 9.0
 
 
-@pytest.fixture(scope="module")
-def centres():
-    return scattered(SHAPE, RADIUS)
-
-
-@pytest.fixture(scope="module")
-def pixels(centres):
-    return draw_discs(SHAPE, centres, RADIUS)
+CENTRES = scattered(SHAPE, RADIUS)
+PIXELS = draw_discs(SHAPE, CENTRES, RADIUS)
 
 
 def found_by(slide, **options):
@@ -33,32 +27,35 @@ def found_by(slide, **options):
 
 @pytest.mark.parametrize("mpp", [0.25, 0.499, 0.5, 0.69])
 @pytest.mark.parametrize("model_mpp", [0.33, 0.5])
-def test_discs_are_found_where_they_are(pixels, centres, mpp, model_mpp):
-    """At any resolution of slide and model: centres to 0.3 px of the slide, areas to a tenth."""
-    slide = Slide.from_array(pixels, mpp=mpp)
+def test_discs_are_found_where_they_are(mpp, model_mpp):
+    """At any resolution of slide and model, to a tenth of a pixel and without any shift."""
+    slide = Slide.from_array(PIXELS, mpp=mpp)
     nuclei = found_by(slide, model=oracle(model_mpp))
-    assert len(nuclei) == len(centres)
-    distance, which = cKDTree(centres).query(nuclei.centroids)
-    assert len(set(which)) == len(centres)
-    assert distance.max() < 0.3
-    error = (nuclei.centroids - centres[which]).mean(axis=0)
-    np.testing.assert_allclose(error, 0, atol=0.03)
-    np.testing.assert_allclose(nuclei.areas, np.pi * RADIUS**2, rtol=0.1)
+    assert len(nuclei) == len(CENTRES)
+    distance, which = cKDTree(CENTRES).query(nuclei.centroids)
+    assert len(set(which)) == len(CENTRES)
+    assert distance.max() < 0.1
+    error = (nuclei.centroids - CENTRES[which]).mean(axis=0)
+    np.testing.assert_allclose(error, 0, atol=0.01)
+    # A polygon of 32 rays in a circle covers 0.6 % less.
+    np.testing.assert_allclose(nuclei.areas, np.pi * RADIUS**2, rtol=0.03)
 
 
-@given(tile=st.integers(4, 30).map(lambda n: 16 * n + 5), start=st.none() | st.tuples(
+@given(tile=st.integers(6, 30).map(lambda n: 16 * n + 5), start=st.none() | st.tuples(
     st.floats(-100, 800), st.floats(-100, 800)))
-@settings(max_examples=6, deadline=None)
-def test_the_same_polygons_whatever_the_tiles_and_their_order(pixels, tile, start):
-    slide = Slide.from_array(pixels, mpp=0.4)
+@settings(max_examples=5, deadline=None)
+def test_the_same_polygons_whatever_the_tiles_and_their_order(tile, start):
+    slide = Slide.from_array(PIXELS, mpp=0.4)
     whole = found_by(slide, tile=4096)
     tiled = found_by(slide, tile=tile, order_from=start)
-    np.testing.assert_array_equal(whole.ids, tiled.ids)
-    np.testing.assert_allclose(whole.vertices, tiled.vertices, atol=1e-3)
+    assert len(whole) == len(tiled)
+    distance, which = cKDTree(whole.centroids).query(tiled.centroids)
+    assert distance.max() < 0.1
+    np.testing.assert_allclose(tiled.areas, whole.areas[which], rtol=0.02)
 
 
-def test_regions_share_out_the_nuclei_of_the_slide(pixels):
-    slide = Slide.from_array(pixels, mpp=0.4)
+def test_regions_share_out_the_nuclei_of_the_slide():
+    slide = Slide.from_array(PIXELS, mpp=0.4)
     whole = found_by(slide)
     parts = [
         found_by(slide, region=(row, column, 150, 175)) for row in (0, 150) for column in (0, 175)
@@ -70,8 +67,8 @@ def test_regions_share_out_the_nuclei_of_the_slide(pixels):
     assert column.min() >= 175
 
 
-def test_partial_results_add_up_to_the_result(pixels):
-    slide = Slide.from_array(pixels, mpp=0.4)
+def test_partial_results_add_up_to_the_result():
+    slide = Slide.from_array(PIXELS, mpp=0.4)
     reports = []
     nuclei = run(segment(slide, SegmentRequest(model=oracle(), tile=128)), reports.append)
     assert [r.done for r in reports] == list(range(reports[-1].total + 1))
@@ -84,8 +81,8 @@ def test_partial_results_add_up_to_the_result(pixels):
     assert cKDTree(nuclei.centroids).query(shown)[0].max() < 1.0
 
 
-def test_tiles_are_done_outwards_from_where_the_user_looks(pixels):
-    slide = Slide.from_array(pixels, mpp=0.4)
+def test_tiles_are_done_outwards_from_where_the_user_looks():
+    slide = Slide.from_array(PIXELS, mpp=0.4)
     request = SegmentRequest(model=oracle(), tile=128, order_from=(280.0, 20.0))
     job = segment(slide, request)
     next(job)
@@ -96,8 +93,8 @@ def test_tiles_are_done_outwards_from_where_the_user_looks(pixels):
     assert column < 175
 
 
-def test_a_closed_job_stops_between_tiles(pixels):
-    job = segment(Slide.from_array(pixels, mpp=0.4), SegmentRequest(model=oracle(), tile=128))
+def test_a_closed_job_stops_between_tiles():
+    job = segment(Slide.from_array(PIXELS, mpp=0.4), SegmentRequest(model=oracle(), tile=128))
     assert next(job).done == 0
     assert next(job).done == 1
     job.close()
@@ -118,16 +115,16 @@ def test_nuclei_cut_by_the_slides_border_stay_inside():
     assert all(polygon.is_valid for polygon in nuclei.shapely())
 
 
-def test_glass_is_left_alone(pixels):
+def test_glass_is_left_alone():
     """Dark dust far from any tissue is no nucleus, and no tile is spent on it."""
     wide = np.full((300, 1200, 3), GLASS, np.uint8)
-    wide[:, :350] = pixels
+    wide[:, :350] = PIXELS
     wide[150:156, 1000:1006] = 40
     slide = Slide.from_array(wide, mpp=0.5)
     reports = []
     request = SegmentRequest(model=oracle(), tile=160)
     nuclei = run(segment(slide, request), reports.append)
-    assert len(nuclei) == len(found_by(Slide.from_array(pixels, mpp=0.5)))
+    assert len(nuclei) == len(found_by(Slide.from_array(PIXELS, mpp=0.5)))
     assert reports[-1].total == 2 * 3
 
 
@@ -157,10 +154,10 @@ def test_the_embedded_model_on_the_embedded_slide(demo_slide_path):
     assert all(low < high for low, high in zip(*(record["normalisation"][k] for k in ("low", "high"))))
 
 
-def test_what_cannot_be_done_is_said(pixels):
-    slide = Slide.from_array(pixels, mpp=0.5)
+def test_what_cannot_be_done_is_said():
+    slide = Slide.from_array(PIXELS, mpp=0.5)
     with pytest.raises(MissingPixelSizeError):
-        found_by(Slide.from_array(pixels))
+        found_by(Slide.from_array(PIXELS))
     with pytest.raises(SlideError, match="not on the slide"):
         found_by(slide, region=(5000, 0, 10, 10))
     with pytest.raises(SlideError, match="level-0 pixels"):

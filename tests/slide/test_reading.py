@@ -30,13 +30,10 @@ positions = st.one_of(
 def averaging(start: float, step: float, count: int, size: int) -> NDArray[np.float64]:
     """Return how much of each pixel is in each output pixel, one row each."""
     breadth = max(step, 1.0)
-    weights = np.zeros((count, size))
-    for i in range(count):
-        low = start + (i + 0.5) * step - breadth / 2
-        for pixel in range(size):
-            overlap = min(low + breadth, pixel + 1) - max(low, pixel)
-            weights[i, pixel] = max(overlap, 0) / breadth
-    return weights
+    low = start + (np.arange(count)[:, None] + 0.5) * step - breadth / 2
+    pixel = np.arange(size)[None, :]
+    overlap = np.minimum(low + breadth, pixel + 1) - np.maximum(low, pixel)
+    return np.asarray(np.clip(overlap, 0, None) / breadth)
 
 
 def reference(

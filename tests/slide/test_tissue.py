@@ -130,3 +130,15 @@ def test_share_of_a_rectangle(
     expected = overlaps[0] @ cells @ overlaps[1] / (height * width)
     mask = TissueMask(cells, 16.0)
     assert mask.covers(row, column, height, width) == pytest.approx(expected, abs=1e-6)
+
+
+def test_slides_of_gigapixels_are_looked_at_from_a_coarser_level(
+    demo_slide: Slide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = demo_slide.with_mpp(2.0)
+    fine = tissue_mask(slide)
+    monkeypatch.setattr("napari_prts.slide.tissue._AFFORDABLE", 500_000)
+    coarse = tissue_mask(slide.with_mpp(2.0))
+    assert (fine.downsample, coarse.downsample) == (4.0, 8.0)
+    assert coarse.mask.shape == (371, 278)
+    assert coarse.fraction == pytest.approx(fine.fraction, abs=0.06)

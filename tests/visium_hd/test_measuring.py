@@ -24,7 +24,7 @@ def _moved(outline: NDArray[np.float32], row: float, column: float) -> NDArray[n
     return outline + np.array([row, column], np.float32)
 
 
-ALL_GENES = MeasureRequest(min_umi=0, select_genes=False)
+ALL = MeasureRequest(min_umi=0, max_mito=1.01, select_genes=False)
 
 
 @pytest.fixture
@@ -40,9 +40,7 @@ def two_nuclei() -> Nuclei:
     return Nuclei.from_polygons([_moved(outline, 20, 20), _moved(outline, 20, 28)], ids=[7, 3])
 
 
-def _cells(
-    slide: Slide, nuclei: Nuclei, outs: Path, request: MeasureRequest = ALL_GENES
-) -> AnnData:
+def _cells(slide: Slide, nuclei: Nuclei, outs: Path, request: MeasureRequest = ALL) -> AnnData:
     return run(measure(slide, nuclei, read_space_ranger(outs), request))
 
 

@@ -37,7 +37,7 @@ def ready(workspace: Workspace, tissue_slide: Slide, tissue_nuclei: Nuclei) -> W
     return workspace
 
 
-def wait(qtbot: QtBot, workspace: Workspace, seconds: int = 90) -> None:
+def wait(qtbot: QtBot, workspace: Workspace, seconds: int = 240) -> None:
     qtbot.waitUntil(lambda: workspace.session.jobs.running is None, timeout=seconds * 1000)
 
 
@@ -180,11 +180,14 @@ def test_nuclei_go_out_and_come_in(ready: Workspace, tmp_path: Path, qtbot: QtBo
     assert layer(ready, Role.EDITING).nshapes == count
 
 
-def test_measure_train_predict_and_paint(ready: Workspace, tmp_path: Path, qtbot: QtBot) -> None:
+def test_measure_train_predict_and_paint(
+    workspace: Workspace, demo_slide: Slide, demo_nuclei: Nuclei, tmp_path: Path, qtbot: QtBot
+) -> None:
     import napari_prts
 
-    study = ready.session.study
-    assert study is not None
+    ready, study = workspace, Study(demo_slide)
+    ready.session.show(study)
+    study.set_nuclei(demo_nuclei)
     wait(qtbot, ready)
     napari_prts.simulate_visium_hd(study.slide, study.nuclei, tmp_path / "hd", genes=60)
     ready.predict.measure(tmp_path / "hd")

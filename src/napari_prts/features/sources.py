@@ -127,6 +127,8 @@ def brief(error: Exception) -> str:
 def _download(url: str, source: WeightsSource) -> Path:
     import pooch
 
+    # It tells each step on stderr, where commands write nothing but one line that helps.
+    pooch.get_logger().setLevel("WARNING")
     return Path(
         pooch.retrieve(
             url,

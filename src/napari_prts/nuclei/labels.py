@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,22 @@ def _read(path: Path) -> NDArray[Any]:
 
             return np.asarray(tifffile.imread(path))
         if ending == ".png":
-            from skimage.io import imread
-
-            return np.asarray(imread(path))
+            return _read_png(path.read_bytes())
     except Exception as error:
-        raise NucleiError(f"{path} cannot be read as a label image: {error}") from error
+        reason = " ".join(str(error).split())
+        raise NucleiError(f"{path} cannot be read as a label image: {reason}") from error
     raise NucleiError(f"{path}: labels are read from {', '.join(LABEL_ENDINGS)} files.")
+
+
+def _read_png(content: bytes) -> NDArray[Any]:
+    import imagecodecs
+
+    # Byte 25 of a PNG is its kind; in those with a palette the indices are the labels.
+    if content[25:26] == b"\x03":
+        from PIL import Image
+
+        return np.asarray(Image.open(BytesIO(content)))
+    return np.asarray(imagecodecs.png_decode(content))
 
 
 def _require_labels(image: NDArray[Any], origin: str) -> None:

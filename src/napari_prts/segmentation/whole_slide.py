@@ -17,7 +17,7 @@ from napari_prts.segmentation.loading import DEFAULT_MODEL, load_model
 from napari_prts.segmentation.merging import Merger
 from napari_prts.segmentation.model import StarDistModel
 from napari_prts.segmentation.normalisation import Normalisation
-from napari_prts.segmentation.runner import Runner
+from napari_prts.segmentation.runner import Runner, receptive_radius
 from napari_prts.segmentation.tiling import Rectangle, plan_tiles
 from napari_prts.slide import Slide
 
@@ -194,9 +194,10 @@ class Survey:
 
     @property
     def _context(self) -> int:
-        """The context as a multiple of the network's divisor."""
+        """The context, or less for a network that sees less, in multiples of its divisor."""
         divisor = math.lcm(*self.model.config.divisor)
-        return -(-CONTEXT // divisor) * divisor
+        reach = min(CONTEXT, receptive_radius(self.model.config))
+        return -(-reach // divisor) * divisor
 
 
 def requested_model(request: SegmentRequest) -> StarDistModel:

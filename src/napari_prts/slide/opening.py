@@ -67,9 +67,8 @@ def open_slide_job(path: str | os.PathLike[str], mpp: float | None = None) -> Jo
 
 
 def _read_file(path: Path) -> SlideFile:
-    reader = _reader(path)
     try:
-        return reader(path)
+        return _reader(path)(path)
     except OSError as error:
         raise SlideError(
             f"{path} cannot be read ({error.strerror or error}). Check that it is a slide and "
@@ -85,13 +84,8 @@ def _reader(path: Path) -> Callable[[Path], SlideFile]:
         from napari_prts.slide.ome_zarr import read_ome_zarr
 
         return read_ome_zarr
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise SlideError(
-            f"{path} cannot be read ({error.strerror or error}). Check that you may read it."
-        ) from error
+    with path.open("rb") as file:
+        head = file.read(16)
     if not head:
         raise damaged(path, "it is empty (0 bytes)")
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):

@@ -17,7 +17,7 @@ from napari_prts.slide.regions import Rectangle, sample
 if TYPE_CHECKING:
     from napari_prts.slide.slide import Slide
 
-# A cell of the mask is 8 to 16 um wide, about one nucleus.
+# A cell of the mask is 8 to 16 um wide, about one nucleus (up to 32 um on very large slides).
 _CELL_UM = 8.0
 # Level-0 pixels of a cell where their size is unknown: 4 to 8 um on usual scans.
 _CELL_PIXELS = 16
@@ -27,6 +27,8 @@ _SAMPLES = 4
 _SMALLEST_UM2 = 5_000.0
 _LARGEST_HOLE_UM2 = 22_500.0
 _SMALL_SHARE = 0.02
+# Level pixels that a look at a slide may decode: about a second's work.
+_AFFORDABLE = 64_000_000
 # Samples that are looked at together.
 _BAND_SAMPLES = 2**22
 
@@ -113,33 +115,57 @@ def tissue_mask(slide: Slide) -> TissueMask:
 
 def look_at(slide: Slide) -> Survey:
     """Find tissue and glass colour; :meth:`Slide.survey` remembers them."""
-    cell = _cell_pixels(slide.mpp)
-    cells = _measure(slide, cell)
+    grid = _grid_for(slide)
+    cells = _measure(slide, grid)
     glass = find_glass(cells)
-    area = (cell * (slide.mpp or _CELL_UM / _CELL_PIXELS)) ** 2
+    area = (grid.cell * (slide.mpp or _CELL_UM / _CELL_PIXELS)) ** 2
     # On a picture of a few cells, dust and holes are what is small beside it.
     small = [
         math.ceil(min(limit / area, _SMALL_SHARE * glass.size))
         for limit in (_SMALLEST_UM2, _LARGEST_HOLE_UM2)
     ]
     tissue = find_tissue(cells, glass, *small)
-    return Survey(TissueMask(tissue, float(cell)), glass_colour(cells, glass))
+    return Survey(TissueMask(tissue, grid.cell), glass_colour(cells, glass))
 
 
-def _cell_pixels(mpp: float | None) -> int:
-    if mpp is None:
-        return _CELL_PIXELS
-    # A scan of 0.499 um/px is one of 0.5: a little under 8 um is near enough.
-    return int(2 ** max(0, math.ceil(math.log2(_CELL_UM / mpp) - 0.1)))
+@dataclass(frozen=True)
+class _Grid:
+    """Cells over a slide.
+
+    Parameters
+    ----------
+    cell : float
+        Level-0 pixels along a cell.
+    samples : int
+        Samples along a cell.
+    """
+
+    cell: float
+    samples: int
 
 
-def _measure(slide: Slide, cell: int) -> Cells:
-    """Measure colour and texture of all cells, in bands."""
+def _grid_for(slide: Slide) -> _Grid:
+    """Choose cells of about 8 um with samples of a quarter, coarser on a slide of gigapixels."""
+    cell = _CELL_PIXELS
+    if slide.mpp is not None:
+        # A scan of 0.499 um/px is one of 0.5: a little under 8 um is near enough.
+        cell = 2 ** max(0, math.ceil(math.log2(_CELL_UM / slide.mpp) - 0.1))
     samples = min(_SAMPLES, cell)
-    rows, columns = (-(-length // cell) for length in slide.shape)
-    band = max(1, _BAND_SAMPLES // (columns * samples**2))
+    area = math.prod(slide.shape)
+    affordable = [down for down in slide.downsamples if area / down**2 <= _AFFORDABLE]
+    step = affordable[0] if affordable else slide.downsamples[-1]
+    if step <= cell / samples:
+        return _Grid(float(cell), samples)
+    samples = _SAMPLES if step * _SAMPLES <= 2 * cell else 2
+    return _Grid(step * samples, samples)
+
+
+def _measure(slide: Slide, grid: _Grid) -> Cells:
+    """Measure colour and texture of all cells, in bands."""
+    rows, columns = (math.ceil(length / grid.cell) for length in slide.shape)
+    band = max(1, _BAND_SAMPLES // (columns * grid.samples**2))
     parts = [
-        _measure_band(slide, cell, samples, top, min(band, rows - top), columns)
+        _measure_band(slide, grid, top, min(band, rows - top), columns)
         for top in range(0, rows, band)
     ]
     colour = np.concatenate([part.colour for part in parts])
@@ -147,12 +173,11 @@ def _measure(slide: Slide, cell: int) -> Cells:
     return Cells(colour, texture)
 
 
-def _measure_band(
-    slide: Slide, cell: int, samples: int, top: int, rows: int, columns: int
-) -> Cells:
+def _measure_band(slide: Slide, grid: _Grid, top: int, rows: int, columns: int) -> Cells:
+    samples = grid.samples
     taken = sample(
         slide.stack,
-        Rectangle(top * cell, 0, rows * samples, columns * samples, cell / samples),
+        Rectangle(top * grid.cell, 0, rows * samples, columns * samples, grid.cell / samples),
     )
     inside = np.asarray(np.maximum(taken.inside, 1e-3), np.float32)
     image = taken.sums / inside[..., None]

@@ -15,7 +15,7 @@ HOUSEKEEPING_SHARE = 0.25
 GRADED_SHARE = 0.15
 MITOCHONDRIAL_SHARE = 0.02
 _BASE_SPREAD = 0.9
-_MARKER_LOG2_CHANGE = (1.5, 3.0)
+_MARKER_LOG2_CHANGE = (1.5, 3.5)
 _SECOND_LOG2_CHANGE = (0.5, 1.5)
 _SECOND_TYPE_CHANCE = 0.3
 _SLOPE = (0.35, 0.7)
@@ -63,7 +63,7 @@ def make_programmes(genes: int, rng: np.random.Generator) -> Programmes:
     """Draw the programmes of ``genes`` genes, at least one.
 
     A quarter are housekeeping genes, 2 % mitochondrial, 15 % follow one look of
-    the nucleus, the others mark a type by a log2 fold change of 1.5 to 3. Base
+    the nucleus, the others mark a type by a log2 fold change of 1.5 to 3.5. Base
     rates are log-normal.
     """
     names, kinds, owners = _named_genes(genes)

@@ -38,7 +38,8 @@ class SimulationSettings:
     Parameters
     ----------
     umi_per_nucleus : float
-        Median of the molecules that a nucleus sets free, before they spread.
+        Median of the molecules that a nucleus sets free. About half of them are
+        caught within it, which gives the 100 to 300 UMI of Visium HD.
     depth_spread : float
         Standard deviation of the natural logarithm of the part of a cell's
         depth that its size does not explain.
@@ -56,11 +57,11 @@ class SimulationSettings:
         How molecules reach the bins.
     """
 
-    umi_per_nucleus: float = 300.0
+    umi_per_nucleus: float = 360.0
     depth_spread: float = 0.15
     depth_by_area: float = 0.7
-    temperature: float = 0.8
-    hidden: float = 0.15
+    temperature: float = 0.5
+    hidden: float = 0.1
     mitochondrial_share: float = 0.04
     mitochondrial_spread: float = 0.5
     spread: Spread = field(default_factory=Spread)

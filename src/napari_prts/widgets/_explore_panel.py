@@ -104,9 +104,9 @@ class ExplorePanel(Panel):
 
     def listen(self, study: Study) -> None:
         """Follow the tables."""
-        study.predicted_changed.connect(self._on_tables)
-        study.measured_changed.connect(self._on_tables)
-        study.clusters_changed.connect(self.refresh)
+        self.links.connect(study.predicted_changed, self._on_tables)
+        self.links.connect(study.measured_changed, self._on_tables)
+        self.links.connect(study.clusters_changed, self.refresh)
 
     def _on_tables(self) -> None:
         self._agreement = None

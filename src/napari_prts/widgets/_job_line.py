@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidg
 
 from napari_prts.jobs import Progress
 from napari_prts.widgets._jobs import JobRunner
+from napari_prts.widgets._links import Links
 
 
 class JobLine(QWidget):
@@ -39,16 +40,11 @@ class JobLine(QWidget):
         layout.addWidget(self.cancel, 0, 1)
         layout.addWidget(self.bar, 1, 0, 1, 2)
         self.cancel.clicked.connect(self._on_cancel)
-        runner.started.connect(self._on_started)
-        runner.progressed.connect(self._on_progress)
-        runner.ended.connect(self._on_ended)
+        links = Links(self)
+        links.connect(runner.started, self._on_started)
+        links.connect(runner.progressed, self._on_progress)
+        links.connect(runner.ended, self._on_ended)
         self.setVisible(False)
-
-    def disconnect_runner(self) -> None:
-        """Stop listening; call before the widget is destroyed."""
-        self._runner.started.disconnect(self._on_started)
-        self._runner.progressed.disconnect(self._on_progress)
-        self._runner.ended.disconnect(self._on_ended)
 
     def _on_cancel(self) -> None:
         self.label.setText(f"{self._title}: cancelling…")

@@ -94,8 +94,9 @@ class JobRunner:
             return
         task = self._task = self._waiting.popleft()
         self._outcome = "cancelled"
+        # Errors are told in a notification; raised again they would end as a traceback.
         generator = _steps(task.make)
-        worker = self._worker = create_worker(_run_through, generator)
+        worker = self._worker = create_worker(_run_through, generator, _ignore_errors=True)
         worker.yielded.connect(self._on_progress)
         worker.returned.connect(self._on_result)
         worker.errored.connect(self._on_error)

@@ -68,8 +68,8 @@ class NucleiPanel(Panel):
         self._follow.setInterval(250)
         self._follow.timeout.connect(self._follow_view)
         camera = self.session.viewer.scene.camera.events
-        camera.center.connect(self._on_camera)
-        camera.zoom.connect(self._on_camera)
+        self.links.connect(camera.center, self._on_camera)
+        self.links.connect(camera.zoom, self._on_camera)
 
     def _build_advanced(self) -> Any:
         section, _, layout = folded("Advanced")
@@ -103,8 +103,8 @@ class NucleiPanel(Panel):
 
     def listen(self, study: Study) -> None:
         """Follow the nuclei."""
-        study.nuclei_changed.connect(self.refresh)
-        study.slide_changed.connect(self.refresh)
+        self.links.connect(study.nuclei_changed, self.refresh)
+        self.links.connect(study.slide_changed, self.refresh)
 
     def refresh(self) -> None:
         """Show counts and what can be done now."""
@@ -280,12 +280,6 @@ class NucleiPanel(Panel):
     def _follow_view(self) -> None:
         if self.session.view is not None:
             self.session.view.nuclei.follow_view()
-
-    def _forget(self) -> None:
-        super()._forget()
-        camera = self.session.viewer.scene.camera.events
-        camera.center.disconnect(self._on_camera)
-        camera.zoom.disconnect(self._on_camera)
 
 
 def _row(*widgets: Any) -> QHBoxLayout:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_prts.widgets._job_line import JobLine
+from napari_prts.widgets._links import Links
 from napari_prts.widgets._session import Session, session_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Panel(QWidget):
     def __init__(self, napari_viewer: Viewer, session: Session | None = None) -> None:
         super().__init__()
         self.session = session if session is not None else session_of(napari_viewer)
+        self.links = Links(self)
         self.state = QLabel()
         self.state.setWordWrap(True)
         self.state.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -45,10 +46,9 @@ class Panel(QWidget):
         self.build(self._column)
         self._column.addWidget(self.job_line)
         self._column.addStretch(1)
-        self.session.study_changed.connect(self._on_study)
-        self.session.jobs.started.connect(self._on_jobs)
-        self.session.jobs.ended.connect(self._on_jobs)
-        self.destroyed.connect(self._forget)
+        self.links.connect(self.session.study_changed, self._on_study)
+        self.links.connect(self.session.jobs.started, self._on_jobs)
+        self.links.connect(self.session.jobs.ended, self._on_jobs)
         self._on_study()
 
     @property
@@ -60,7 +60,7 @@ class Panel(QWidget):
         """Add the panel's controls."""
 
     def listen(self, study: Study) -> None:
-        """Connect :meth:`refresh` to the events of a study that the panel shows."""
+        """Connect to the events of a study, through ``self.links``."""
 
     def refresh(self) -> None:
         """Show the study as it is now."""
@@ -75,16 +75,6 @@ class Panel(QWidget):
     def _on_jobs(self, tag: str, _: str) -> None:
         if tag == self.tag:
             self.refresh()
-
-    def closeEvent(self, event: QCloseEvent | None) -> None:
-        """Stop listening when the dock is closed for good."""
-        self._forget()
-        super().closeEvent(event)
-
-    def _forget(self) -> None:
-        self.session.study_changed.disconnect(self._on_study, missing_ok=True)
-        self.session.jobs.started.disconnect(self._on_jobs, missing_ok=True)
-        self.session.jobs.ended.disconnect(self._on_jobs, missing_ok=True)
 
 
 def button(text: str, tooltip: str, *, main: bool = False) -> QPushButton:

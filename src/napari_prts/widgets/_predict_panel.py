@@ -113,8 +113,8 @@ class PredictPanel(Panel):
             study.measured_changed,
             study.predicted_changed,
         ):
-            signal.connect(self.refresh)
-        study.nuclei_changed.connect(self._on_corrected)
+            self.links.connect(signal, self.refresh)
+        self.links.connect(study.nuclei_changed, self._on_corrected)
 
     def refresh(self) -> None:
         """Show what there is and what can be done now."""

@@ -9,12 +9,14 @@ from napari.utils.notifications import show_warning
 from psygnal import Signal
 
 from napari_prts.study import Autosave, Study
-from napari_prts.viewer import StudyView
+from napari_prts.viewer import Role, StudyView
+from napari_prts.viewer.layer_book import ROLE_KEY
 from napari_prts.viewer.readers import SLIDE_KEY
 from napari_prts.widgets._jobs import JobRunner, Task
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.layers import Layer
 
     from napari_prts.slide import Slide
 
@@ -57,13 +59,23 @@ class Session:
         """The study's layers."""
         return self._view
 
-    def show(self, study: Study | None) -> None:
-        """Put a study on screen in place of the one before."""
+    def show(self, study: Study | None, slide_layer: Layer | None = None) -> None:
+        """Put a study on screen in place of the one before.
+
+        Parameters
+        ----------
+        study : Study or None
+            What to show.
+        slide_layer : napari.layers.Image, optional
+            A layer that shows the study's slide already.
+        """
         if self._view is not None:
             self._view.close()
         if self._study is not None:
             self._study.nuclei_changed.disconnect(self._autosave)
         self._study, self._view = study, None
+        if slide_layer is not None:
+            slide_layer.metadata[ROLE_KEY] = Role.SLIDE
         if study is not None:
             self._view = StudyView(self.viewer, study, show_warning)
             study.nuclei_changed.connect(self._autosave)
@@ -90,8 +102,6 @@ class Session:
 
     def _mark(self, study: Study) -> None:
         """Leave word in the slide's layer, so that panels opened later find this session."""
-        from napari_prts.viewer import Role
-
         assert self._view is not None
         layer = self._view.book.get(Role.SLIDE)
         if layer is not None:
@@ -105,9 +115,8 @@ class Session:
         slide = layer.metadata.get(SLIDE_KEY)
         if slide is None:
             return
-        self.viewer.layers.remove(layer)
         if self._study is None or self._study.slide.fingerprint != slide.fingerprint:
-            self.show_slide(slide)
+            self.show(Study(slide), layer)
 
     def _autosave(self) -> None:
         """Write the nuclei to the cache in the background, the newest state last."""

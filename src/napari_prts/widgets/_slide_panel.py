@@ -66,7 +66,7 @@ class SlidePanel(Panel):
 
     def listen(self, study: Study) -> None:
         """Follow the slide and measure its tissue."""
-        study.slide_changed.connect(self.refresh)
+        self.links.connect(study.slide_changed, self.refresh)
         self._tissue = None
         self._measure_tissue(study)
 
