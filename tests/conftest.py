@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
+
+# Machines are busy: tests never depend on time.
+settings.register_profile("napari-prts", deadline=None)
+settings.load_profile("napari-prts")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

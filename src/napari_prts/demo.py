@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
     from napari_prts.study import Study
+    from napari_prts.widgets import Workspace
 
 Report = Callable[[str, Progress | None], None]
 SCREEN = "1600x1000x24"
@@ -110,8 +111,8 @@ def show_window(output: Path, *, keep_open: bool) -> None:
     from qtpy.QtWidgets import QApplication
 
     viewer = napari.Viewer(title="napari-prts demo", show=True)
-    arrange(viewer, output)
-    _settle(QApplication.instance())
+    workspace = arrange(viewer, output)
+    _settle(QApplication.instance(), workspace)
     viewer.screenshot(str(output / "screenshot.png"), canvas_only=False, flash=False)
     if keep_open:
         napari.run()
@@ -119,7 +120,7 @@ def show_window(output: Path, *, keep_open: bool) -> None:
         viewer.close()
 
 
-def arrange(viewer: Viewer, output: Path) -> None:
+def arrange(viewer: Viewer, output: Path) -> Workspace:
     """Show a demo folder's study with its best gene, predicted beside simulated."""
     from napari_prts.study import open_study
     from napari_prts.widgets import open_workspace
@@ -131,6 +132,7 @@ def arrange(viewer: Viewer, output: Path) -> None:
     workspace.tabs.setCurrentWidget(workspace.explore)
     workspace.explore.genes.search.setText(best_gene(study))
     workspace.explore.paint_gene(best_gene(study))
+    return workspace
 
 
 def best_gene(study: Study) -> str:
@@ -142,10 +144,10 @@ def best_gene(study: Study) -> str:
     return max(scored, key=lambda gene: scored[gene])
 
 
-def _settle(application: Any, seconds: float = 1.5) -> None:
+def _settle(application: Any, workspace: Workspace, seconds: float = 1.5) -> None:
     """Let the window draw itself and its background jobs end."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end or workspace.session.jobs.running is not None:
         application.processEvents()
         time.sleep(0.02)
 

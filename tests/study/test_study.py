@@ -73,6 +73,20 @@ def test_segmenting_a_region_leaves_nuclei_elsewhere(study: Study) -> None:
     assert np.isin(outside, study.nuclei.ids).all()
 
 
+def test_new_nuclei_drop_tables_that_belong_to_the_old_ones(study: Study) -> None:
+    import anndata
+    import pandas as pd
+
+    ids = study.nuclei.ids
+    rows = pd.DataFrame({"id": ids}, index=ids.astype(str))
+    study.set_predicted(anndata.AnnData(np.ones((len(ids), 1), np.float32), obs=rows))
+    assert len(study.rows_of_current_nuclei("predicted")) == len(ids)
+    study.edit(removed=ids[:2].tolist())
+    assert len(study.rows_of_current_nuclei("predicted")) == len(ids) - 2
+    study.set_nuclei(Nuclei.from_polygons([SQUARE]))
+    assert study.predicted is None
+
+
 def test_pixel_size_can_be_stated_but_not_absurdly(study: Study) -> None:
     heard = listen(study)
     study.set_mpp(0.5)

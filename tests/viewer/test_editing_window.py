@@ -93,6 +93,15 @@ def test_a_moved_outline_is_committed_under_its_id(window: EditingWindow, study:
     assert same(window, study)
 
 
+def test_an_outline_drawn_across_itself_is_shown_as_it_was_mended(
+    window: EditingWindow, study: Study
+) -> None:
+    window.layer.add_polygons(np.array([[200.0, 200], [230, 230], [200, 230], [228, 200]]))
+    assert len(study.nuclei) == 6
+    assert study.nuclei.areas[-1] > 0
+    assert same(window, study)
+
+
 def test_an_impossible_outline_is_refused_with_a_sentence(
     window: EditingWindow, study: Study, said: list[str]
 ) -> None:

@@ -211,7 +211,7 @@ def test_measure_train_predict_and_paint(
     explore.genes.search.setText(gene)
     qtbot.keyClick(explore.genes.search, Qt.Key.Key_Return)
     assert f"Simulated {gene}" in names(ready)
-    assert f"Predicted (trained on simulated) {gene}" in names(ready)
+    assert f"Predicted {gene} (simulated training)" in names(ready)
     viewer = ready.session.viewer
     assert viewer.canvas.grid.enabled
     grid, layers = viewer.canvas.grid, viewer.layers
@@ -228,7 +228,7 @@ def test_measure_train_predict_and_paint(
 
     click(qtbot, explore.cluster_button)
     wait(qtbot, ready)
-    assert "Predicted (trained on simulated) clusters" in names(ready)
+    assert "Predicted clusters (simulated training)" in names(ready)
     click(qtbot, explore.clear_button)
     assert layer(ready, Role.PREDICTED) is None
 

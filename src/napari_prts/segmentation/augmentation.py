@@ -92,8 +92,12 @@ def random_crop(
         )
     matrix = _random_affine(tile.image.shape[:2], diameter, settings, rng)
     size = (settings.crop, settings.crop)
-    image = cv2.warpAffine(
-        _without_aliases(tile.image, matrix), matrix, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101
+    warped = cv2.warpAffine(
+        _without_aliases(tile.image, matrix),
+        matrix,
+        size,
+        flags=cv2.INTER_AREA,
+        borderMode=cv2.BORDER_REFLECT_101,
     )
     labels = cv2.warpAffine(
         tile.labels.astype(np.float32),
@@ -102,7 +106,7 @@ def random_crop(
         flags=cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_REFLECT_101,
     ).astype(np.int32)
-    image = _restain(image, settings.stain, rng)
+    image = _restain(np.asarray(warped, np.uint8), settings.stain, rng)
     if rng.random() < settings.blur:
         image = _lose_resolution(image, rng)
     if rng.random() < settings.jpeg:
@@ -138,13 +142,11 @@ def _random_affine(
     return np.column_stack([linear, offset])
 
 
-def _without_aliases(
-    image: NDArray[np.uint8], matrix: NDArray[np.float64]
-) -> NDArray[np.uint8]:
+def _without_aliases(image: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
     shrink = 1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     if shrink <= 1.1:
         return image
-    return cv2.GaussianBlur(image, (0, 0), 0.35 * np.sqrt(shrink**2 - 1))
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 0.35 * np.sqrt(shrink**2 - 1)), np.uint8)
 
 
 def _restain(
@@ -154,21 +156,22 @@ def _restain(
     change = np.diag(1 + rng.uniform(-amount, amount, 3))
     mixing = (_UNMIX @ change @ _STAINS).astype(np.float32)
     density = density @ mixing + rng.uniform(-0.03, 0.03, 3).astype(np.float32)
-    return np.clip(np.exp(-density) * 256 - 1, 0, 255).astype(np.uint8)
+    restained: NDArray[np.uint8] = np.clip(np.exp(-density) * 256 - 1, 0, 255).astype(np.uint8)
+    return restained
 
 
 def _lose_resolution(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     if rng.random() < 0.5:
-        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.3))
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.3)), np.uint8)
     side = image.shape[0]
     small = round(side / rng.uniform(1.2, 2.3))
     reduced = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-    return cv2.resize(reduced, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(reduced, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _jpeg(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 80))])
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
 
 
 def _glass(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:

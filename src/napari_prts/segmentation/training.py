@@ -148,6 +148,7 @@ def train(
             averaged.module.load_state_dict(network.state_dict())
         else:
             averaged.update_parameters(network)
+        assert isinstance(averaged.module, StarDistNetwork)
         yield TrainingProgress(step, request.steps, done, loss, averaged.module)
         if done >= 1:
             return
@@ -252,7 +253,5 @@ def _batch(
         images.append(image.transpose(2, 0, 1))
         probs.append(targets.prob[None])
         dists.append(targets.dist)
-    image_tensor = torch.from_numpy(np.stack(images)).contiguous(
-        memory_format=torch.channels_last
-    )
+    image_tensor = torch.from_numpy(np.stack(images)).contiguous(memory_format=torch.channels_last)
     return image_tensor, torch.from_numpy(np.stack(probs)), torch.from_numpy(np.stack(dists))

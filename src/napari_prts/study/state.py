@@ -113,6 +113,9 @@ class StudyState:
     ) -> None:
         """Replace all nuclei; can be undone.
 
+        Measured and predicted tables and clusters are dropped: their rows belong
+        to other nuclei, even where an id is the same.
+
         Parameters
         ----------
         nuclei : Nuclei
@@ -124,6 +127,7 @@ class StudyState:
         """
         self._nuclei_provenance = dict(provenance or {})
         self._history.reset(nuclei, label)
+        self._drop_tables()
         self.nuclei_changed.emit()
 
     def set_segmented(
@@ -144,6 +148,13 @@ class StudyState:
             scores=found.scores,
         )
         self.nuclei_changed.emit()
+
+    def _drop_tables(self) -> None:
+        self._clusters.clear()
+        if self._measured is not None:
+            self.set_measured(None)
+        if self._predicted is not None:
+            self.set_predicted(None)
 
     def edit(
         self,

@@ -167,6 +167,17 @@ class EditingWindow:
         nuclei = self._study.nuclei
         hashes = nuclei.take(nuclei.positions_of(ids)).hashes.tolist()
         self._shown.update(zip(ids, hashes, strict=True))
+        mended = [id_ for id_ in ids if self._differs(id_)]
+        if mended:
+            self._shown.update(dict.fromkeys(mended, ""))
+            self.show(nuclei.positions_of(self._ids))
+
+    def _differs(self, id_: int) -> bool:
+        """Whether the study mended an outline, such as one drawn across itself."""
+        nuclei = self._study.nuclei
+        kept = nuclei.polygon(int(nuclei.positions_of([id_])[0]))
+        drawn = np.asarray(self.layer.get_shape_info(self._ids.index(id_))["data"], np.float32)
+        return not np.array_equal(kept, drawn)
 
     def _restore(self) -> None:
         """Show what the study has, after an edit that it refused."""

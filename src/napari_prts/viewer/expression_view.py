@@ -186,8 +186,10 @@ def layer_name(study: Study, side: str, gene: str | None) -> str:
     """
     word = side.capitalize()
     if is_simulated(getattr(study, side), side):
-        word = "Simulated" if side == "measured" else "Predicted (trained on simulated)"
-    return f"{word} {gene if gene is not None else 'clusters'}"
+        word = "Simulated" if side == "measured" else "Predicted"
+    name = f"{word} {gene if gene is not None else 'clusters'}"
+    trained = side == "predicted" and is_simulated(getattr(study, side), side)
+    return f"{name} (simulated training)" if trained else name
 
 
 def is_simulated(table: AnnData | None, side: str) -> bool:
@@ -200,9 +202,10 @@ def is_simulated(table: AnnData | None, side: str) -> bool:
 
 
 def _cluster_colours(table: AnnData) -> NDArray[np.float32]:
-    names = [str(name) for name in table.obs["leiden"].cat.categories]
-    palette = category_colours(names)
-    return np.stack([palette[str(name)] for name in table.obs["leiden"]])
+    clusters = [str(name) for name in table.obs["leiden"]]
+    # "10" comes after "9".
+    palette = category_colours(sorted(set(clusters), key=lambda name: (len(name), name)))
+    return np.stack([palette[name] for name in clusters])
 
 
 def _points(
@@ -220,11 +223,12 @@ def _points(
 
 def _label(layer: Points, limits: Limits | None, colormap: str) -> None:
     overlay = layer.name_overlay
-    overlay.visible, overlay.font_size, overlay.box = True, 14, True
+    overlay.visible, overlay.font_size, overlay.box = True, 11, True
     overlay.position = "top_left"
     bar = layer.face_colorbar
     bar.visible = limits is not None
     if limits is not None:
         layer.face_colormap = colormap
         layer.face_contrast_limits = (limits.low, limits.high)
-        bar.box = True
+        bar.box, bar.font_size, bar.size = True, 9, (16, 120)
+        bar.position = "bottom_left"

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledSlider
 
 from napari_prts.errors import PrtsError
-from napari_prts.viewer.expression_view import Painting
+from napari_prts.viewer.expression_view import Painting, is_simulated
 from napari_prts.viewer.painting import COLORMAPS
 from napari_prts.widgets._gene_list import GeneList
 from napari_prts.widgets._jobs import Task
@@ -47,7 +47,7 @@ class ExplorePanel(Panel):
         self.cluster_button = button(
             "Clusters", "Group cells by expression (Leiden) and paint them"
         )
-        self.clear_button = button("H&E only", "Take the painting away")
+        self.clear_button = button("H&&E only", "Take the painting away")
         self.fade = QLabeledSlider(Qt.Orientation.Horizontal)
         self.fade.setRange(0, 100)
         self.fade.setValue(45)
@@ -56,7 +56,7 @@ class ExplorePanel(Panel):
         row.addWidget(self.cluster_button)
         row.addWidget(self.clear_button)
         form = QFormLayout()
-        form.addRow("Fade H&E", self.fade)
+        form.addRow("Fade H&&E", self.fade)
         column.addWidget(self.genes, 1)
         column.addWidget(self.facts)
         column.addWidget(self.side_by_side)
@@ -141,7 +141,8 @@ class ExplorePanel(Panel):
             return f"{self._gene}: cannot be scored here"
         agreement = self._agreement
         where = agreement.cells_scored if agreement is not None else ""
-        return f"{self._gene}: predicted and measured agree with PCC {scores['pcc']:.2f} ({where})"
+        word = "simulated" if is_simulated(study.measured, "measured") else "measured"
+        return f"{self._gene}: predicted and {word} agree with PCC {scores['pcc']:.2f} ({where})"
 
     def _scores(self, study: Study) -> dict[str, dict[str, Any]]:
         if self._agreement is None:

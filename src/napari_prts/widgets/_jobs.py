@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,11 +151,30 @@ def explain(error: Exception) -> str:
 
 
 def _steps(make: Callable[[], Job[Any]]) -> Generator[Progress, None, Any]:
-    job = make()
+    with _without_triton():
+        job = make()
+        try:
+            return (yield from job)
+        finally:
+            job.close()
+
+
+@contextmanager
+def _without_triton() -> Iterator[None]:
+    """Keep triton out of a process that draws with OpenGL.
+
+    torch's optimisers look for triton, though nothing here compiles with it.
+    Its LLVM and that of Mesa's software OpenGL, loaded into one process, end it
+    with a segmentation fault.
+    """
+    if "triton" in sys.modules:
+        yield
+        return
+    sys.modules["triton"] = None  # type: ignore[assignment]
     try:
-        return (yield from job)
+        yield
     finally:
-        job.close()
+        sys.modules.pop("triton", None)
 
 
 def _run_through(
