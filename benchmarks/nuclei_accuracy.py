@@ -67,7 +67,9 @@ def figures(ours: NucleiScore, baseline: NucleiScore) -> list[dict[str, object]]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--mpp", type=float, required=True, help="um per pixel of the tiles")
     parser.add_argument("--model", default="he-open")

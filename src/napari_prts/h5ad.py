@@ -78,7 +78,8 @@ def write_h5ad(table: AnnData, path: Path | str) -> Path:
         with written_aside(path) as aside:
             # The lowest level is nearly as small as the highest on counts, and far quicker.
             table.write_h5ad(aside, compression="gzip", compression_opts=1)
-    except (OSError, TypeError, ValueError, NotImplementedError) as error:
+    # Disks and h5py raise OSError, anndata its own kinds for what an .h5ad cannot hold.
+    except Exception as error:
         raise ExpressionError(f"{path} cannot be written ({_first_line(error)}).") from error
     return path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -44,13 +45,15 @@ def test_a_folder_with_other_things_is_not_replaced(
 def test_a_folder_that_cannot_be_written_to(
     chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    # Root, as whom tests may run, may write anywhere.
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
     assert "permissions" in fail("segment", chain.slide, "-o", tmp_path / "nuclei.geojson")
 
 
 def test_a_full_disk_is_one_line(chain: Chain, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device", str(out / "c.h5ad"))
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "report.json")
 
-    monkeypatch.setattr("napari_prts.h5ad.write_h5ad", full)
-    assert "Free some space" in fail("cluster", chain.predicted, "-o", out / "c.h5ad")
+    monkeypatch.setattr("napari_prts.analysis.write_report", full)
+    said = fail("evaluate", chain.predicted, chain.measured, "-o", out / "report.json")
+    assert "Free some space" in said

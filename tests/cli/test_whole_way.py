@@ -104,7 +104,7 @@ def test_pixel_size_given_to_segment_holds_for_its_nuclei(
     from napari_prts.h5ad import read_h5ad
 
     nuclei, out = tmp_path / "nuclei.geojson", tmp_path / "predicted.h5ad"
-    region = ("--region", "300,300,400,400")
+    region = ("--region", "300,50,300,300")
     succeed("segment", without_mpp, "-o", nuclei, "--mpp", MPP, *region)
     result = succeed("predict", without_mpp, "--nuclei", nuclei, "--model", chain.model, "-o", out)
     assert f"{MPP} um/px" in result.stderr

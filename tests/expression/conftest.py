@@ -21,6 +21,6 @@ def bundle(section: Section) -> ModelBundle:
         section.measured,
         section.nuclei,
         section.slide,
-        TrainRequest(epochs=25, batch=64, device="cpu"),
+        TrainRequest(epochs=12, batch=64, device="cpu"),
     )
     return run(job)

@@ -153,7 +153,7 @@ def test_an_architecture_of_timm_with_weights_from_a_file(tmp_path: Path) -> Non
         ("folder/none.pth", "There is no encoder 'folder/none.pth', neither a file"),
         ("test_vit=/none.pth", "There is no file of weights at /none.pth"),
         ("resnet18=/none.pth", "There is no file of weights"),
-        ("random-vit:resnet18", "no vision transformer"),
+        ("random-vit:resnet18", "vision transformer"),
         ("random-vit:nonsense", "timm cannot make 'nonsense'"),
         ("random-vit:test_vit,img_size=big", "'img_size=big' in .* is no option"),
         ("random-vit:test_vit,colour=3", "timm cannot make 'test_vit'"),
@@ -228,7 +228,7 @@ def test_a_downloaded_folder_can_be_given_instead(hub: Hub, web: Web, tmp_path: 
         (b"[]", "should hold one JSON object"),
         (b'{"architectures": ["ViTModel"]}', "no model in timm's form"),
         (b'{"architecture": "test_vit", "pretrained_cfg": {}}', "mean None and std None"),
-        (b'{"architecture": "resnet18"}', "no vision transformer"),
+        (b'{"architecture": "resnet18"}', "vision transformer"),
     ],
 )
 def test_a_folder_with_another_configuration_is_refused(

@@ -29,7 +29,8 @@ class Oracle(nn.Module):
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         prob, dist = outline(image[0].mean(dim=0).numpy())
-        return torch.logit(torch.from_numpy(prob), eps=1e-6)[None, None], torch.from_numpy(dist)[None]
+        logit = torch.logit(torch.from_numpy(prob), eps=1e-6)
+        return logit[None, None], torch.from_numpy(dist)[None]
 
 
 def outline(grey: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

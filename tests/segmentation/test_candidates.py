@@ -23,9 +23,7 @@ def many(count: int, side: float, seed: int = 0) -> Candidates:
     radius = rng.uniform(4, 9, (count, 1))
     dist = radius * rng.uniform(0.8, 1.2, (count, 32))
     prob = rng.uniform(0.5, 1, count).round(2)
-    return Candidates(
-        points.astype(np.float32), prob.astype(np.float32), dist.astype(np.float32)
-    )
+    return Candidates(points.astype(np.float32), prob.astype(np.float32), dist.astype(np.float32))
 
 
 def as_set(candidates: Candidates) -> set[tuple[float, ...]]:
@@ -37,7 +35,8 @@ def test_suppression_is_stardists_own():
 
     candidates = many(600, 300)
     candidates = Candidates(
-        candidates.points, np.random.default_rng(1).permutation(600).astype(np.float32) / 600,
+        candidates.points,
+        np.random.default_rng(1).permutation(600).astype(np.float32) / 600,
         candidates.dist,
     )
     points, _, _, _ = non_maximum_suppression_sparse(
@@ -67,7 +66,9 @@ def test_no_candidates():
 
 
 @given(
-    row=st.floats(0, 500), column=st.floats(0, 500), scale=st.floats(0.2, 4),
+    row=st.floats(0, 500),
+    column=st.floats(0, 500),
+    scale=st.floats(0.2, 4),
 )
 def test_pixel_centres_are_whole_numbers_at_every_scale(row, column, scale):
     """The middle of pixel p, (p + 0.5) from the image's border, stays where it is."""
@@ -102,8 +103,11 @@ def test_limited_polygons_stay_inside_and_simple(seed, height, width):
 
 
 @given(
-    height=st.integers(1, 90), width=st.integers(1, 90), tile=st.integers(16, 900),
-    row0=st.integers(0, 20), column0=st.integers(0, 20),
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    tile=st.integers(16, 900),
+    row0=st.integers(0, 20),
+    column0=st.integers(0, 20),
 )
 def test_tiles_share_out_the_window(height, width, tile, row0, column0):
     window = Rectangle(0, 0, height * 16, width * 16)

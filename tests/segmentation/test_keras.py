@@ -25,7 +25,8 @@ from tests.segmentation.keras_reference import (
 IMAGE = np.random.default_rng(3).normal(0.5, 0.4, (32, 48, 3)).astype(np.float32)
 
 
-def made(settings: KerasSettings = KerasSettings(), seed: int = 0):
+def made(settings: KerasSettings | None = None, seed: int = 0):
+    settings = settings or KerasSettings()
     graph = Graph(settings, seed)
     return graph, graph.run(IMAGE[..., : settings.n_channel_in])
 

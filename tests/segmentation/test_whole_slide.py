@@ -41,8 +41,10 @@ def test_discs_are_found_where_they_are(mpp, model_mpp):
     np.testing.assert_allclose(nuclei.areas, np.pi * RADIUS**2, rtol=0.03)
 
 
-@given(tile=st.integers(6, 30).map(lambda n: 16 * n + 5), start=st.none() | st.tuples(
-    st.floats(-100, 800), st.floats(-100, 800)))
+@given(
+    tile=st.integers(6, 30).map(lambda n: 16 * n + 5),
+    start=st.none() | st.tuples(st.floats(-100, 800), st.floats(-100, 800)),
+)
 @settings(max_examples=5, deadline=None)
 def test_the_same_polygons_whatever_the_tiles_and_their_order(tile, start):
     slide = Slide.from_array(PIXELS, mpp=0.4)
@@ -151,7 +153,8 @@ def test_the_embedded_model_on_the_embedded_slide(demo_slide_path):
     assert record["model"] == "he-open"
     assert record["model_hash"] == load_model().hash
     assert record["slide"] == slide.fingerprint
-    assert all(low < high for low, high in zip(*(record["normalisation"][k] for k in ("low", "high"))))
+    limits = record["normalisation"]
+    assert all(low < high for low, high in zip(limits["low"], limits["high"], strict=True))
 
 
 def test_what_cannot_be_done_is_said():
@@ -162,7 +165,7 @@ def test_what_cannot_be_done_is_said():
         found_by(slide, region=(5000, 0, 10, 10))
     with pytest.raises(SlideError, match="level-0 pixels"):
         found_by(slide, region=(0, 0, 0, 10))
-    with pytest.raises(ModelError, match="prob_threshold is 1.5"):
+    with pytest.raises(ModelError, match=r"prob_threshold is 1\.5"):
         found_by(slide, prob_threshold=1.5)
     with pytest.raises(ModelError, match="Tiles of 8 px"):
         found_by(slide, tile=8)

@@ -1,4 +1,4 @@
-"""Small sections: a real folder, hand-written folders, and a simulated one on the real slide."""
+"""Small sections: a real folder, hand-written folders, and a simulated one on real tissue."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
 
-from napari_prts.nuclei import Nuclei, read_labels
-from napari_prts.slide import Slide, open_slide
+from napari_prts.nuclei import Nuclei
+from napari_prts.slide import Slide
 from napari_prts.visium_hd import simulate_visium_hd
 
 FolderWriter = Callable[..., Path]
@@ -28,30 +28,11 @@ def tiny_outs(shared_data: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo_slide(demo_slide_path: Path) -> Slide:
-    return open_slide(demo_slide_path)
-
-
-@pytest.fixture(scope="session")
-def demo_nuclei(demo_slide: Slide) -> Nuclei:
-    """Dark spots of haematoxylin: rough nuclei, without a network."""
-    from scipy import ndimage
-    from skimage.color import rgb2hed
-    from skimage.filters import gaussian, threshold_otsu
-    from skimage.measure import label
-    from skimage.morphology import remove_small_objects
-
-    haematoxylin = gaussian(rgb2hed(np.asarray(demo_slide.levels[0]))[..., 0], 1.5)
-    dark = ndimage.binary_opening(haematoxylin > threshold_otsu(haematoxylin), iterations=3)
-    return read_labels(remove_small_objects(label(dark), max_size=80))
-
-
-@pytest.fixture(scope="session")
 def simulated(
-    demo_slide: Slide, demo_nuclei: Nuclei, tmp_path_factory: pytest.TempPathFactory
+    tissue_slide: Slide, tissue_nuclei: Nuclei, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     folder = tmp_path_factory.mktemp("section") / "outs"
-    return simulate_visium_hd(demo_slide, demo_nuclei, folder, genes=120, seed=3)
+    return simulate_visium_hd(tissue_slide, tissue_nuclei, folder, genes=120, seed=3)
 
 
 @pytest.fixture

@@ -14,17 +14,18 @@ from anndata import AnnData, read_h5ad
 
 from napari_prts.errors import MissingPixelSizeError, NucleiError, VisiumHDError
 from napari_prts.jobs import run
-from napari_prts.nuclei import Nuclei
+from napari_prts.nuclei import Nuclei, measure_nuclei
 from napari_prts.slide import Slide
 from napari_prts.visium_hd import measure, read_space_ranger, simulate_job, simulate_visium_hd
+from napari_prts.visium_hd.looks import look_at
 from napari_prts.visium_hd.programmes import make_programmes
 
 SQUARE = "binned_outputs/square_002um"
 
 
 @pytest.fixture(scope="module")
-def cells(demo_slide: Slide, demo_nuclei: Nuclei, simulated: Path) -> AnnData:
-    return run(measure(demo_slide, demo_nuclei, read_space_ranger(simulated)))
+def cells(tissue_slide: Slide, tissue_nuclei: Nuclei, simulated: Path) -> AnnData:
+    return run(measure(tissue_slide, tissue_nuclei, read_space_ranger(simulated)))
 
 
 def test_the_layout_is_that_of_the_machine(simulated: Path, tiny_outs: Path) -> None:
@@ -79,9 +80,9 @@ def test_scanpy_reads_the_matrix(simulated: Path) -> None:
     assert (section.counts != bins.X).nnz == 0
 
 
-def test_depth_is_that_of_visium_hd(cells: AnnData, demo_nuclei: Nuclei) -> None:
+def test_depth_is_that_of_visium_hd(cells: AnnData, tissue_nuclei: Nuclei) -> None:
     filters = cells.uns["visium_hd"]["filters"]
-    assert filters["kept"] > 0.9 * len(demo_nuclei)
+    assert filters["kept"] > 0.9 * len(tissue_nuclei)
     assert 100 < cells.obs["n_umi"].median() < 300
     assert 0.005 < cells.obs["mito"].mean() < 0.1
 
@@ -107,9 +108,9 @@ def test_genes_of_types_are_selected(cells: AnnData) -> None:
     assert selected[varies].mean() > 3 * selected[~varies].mean()
 
 
-def test_the_truth_names_the_types_of_each_nucleus(simulated: Path, demo_nuclei: Nuclei) -> None:
+def test_the_truth_names_the_types_of_each_nucleus(simulated: Path, tissue_nuclei: Nuclei) -> None:
     truth = read_h5ad(simulated / "truth.h5ad")
-    assert truth.obs["id"].tolist() == demo_nuclei.ids.tolist()
+    assert truth.obs["id"].tolist() == tissue_nuclei.ids.tolist()
     shares = truth.obs.filter(like="share of ").to_numpy()
     assert shares.sum(1) == pytest.approx(np.ones(len(shares)), abs=1e-4)
     assert len(np.unique(truth.obs["type"])) == shares.shape[1] == 8
@@ -118,12 +119,28 @@ def test_the_truth_names_the_types_of_each_nucleus(simulated: Path, demo_nuclei:
     assert truth.uns["simulated"]
 
 
+def test_types_follow_what_is_visible(
+    simulated: Path, tissue_slide: Slide, tissue_nuclei: Nuclei
+) -> None:
+    """A line fitted on one half of the nuclei foretells the types of the other half."""
+    looks = look_at(run(measure_nuclei(tissue_slide, tissue_nuclei)), tissue_nuclei.centroids * 0.5)
+    shares = read_h5ad(simulated / "truth.h5ad").obs.filter(like="share of ").to_numpy()
+    design = np.column_stack([looks, np.ones(len(looks))])
+    first = np.arange(len(looks)) % 2 == 0
+    fit = np.linalg.lstsq(design[first], shares[first], rcond=None)[0]
+    foretold = design[~first] @ fit
+    agreement = [np.corrcoef(f, s)[0, 1] for f, s in zip(foretold.T, shares[~first].T, strict=True)]
+    assert np.mean(agreement) > 0.5
+
+
 def test_a_seed_gives_the_same_section_again(
-    demo_slide: Slide, demo_nuclei: Nuclei, simulated: Path, tmp_path: Path
+    tissue_slide: Slide, tissue_nuclei: Nuclei, simulated: Path, tmp_path: Path
 ) -> None:
     again, other = (
         read_space_ranger(
-            simulate_visium_hd(demo_slide, demo_nuclei, tmp_path / str(seed), genes=120, seed=seed)
+            simulate_visium_hd(
+                tissue_slide, tissue_nuclei, tmp_path / str(seed), genes=120, seed=seed
+            )
         )
         for seed in (3, 4)
     )
@@ -134,13 +151,13 @@ def test_a_seed_gives_the_same_section_again(
 
 
 def test_cells_that_were_not_simulated_have_no_true_rate(
-    demo_slide: Slide, demo_nuclei: Nuclei, simulated: Path
+    tissue_slide: Slide, tissue_nuclei: Nuclei, simulated: Path
 ) -> None:
     """Two nuclei are renumbered: same ids, other cells."""
-    ids = demo_nuclei.ids.copy()
+    ids = tissue_nuclei.ids.copy()
     ids[[0, 1]] = ids[[1, 0]]
-    renumbered = Nuclei.from_polygons(demo_nuclei.polygons(), ids=ids)
-    cells = run(measure(demo_slide, renumbered, read_space_ranger(simulated)))
+    renumbered = Nuclei.from_polygons(tissue_nuclei.polygons(), ids=ids)
+    cells = run(measure(tissue_slide, renumbered, read_space_ranger(simulated)))
     unknown = np.isnan(cells.layers["true_rate"]).all(1)
     assert cells.uns["visium_hd"]["cells_without_true_rate"] == unknown.sum() <= 2
     assert set(cells.obs["id"][unknown]) <= set(ids[:2])
@@ -162,31 +179,31 @@ def test_one_nucleus_is_enough(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_simulated_is_refused(
-    demo_slide: Slide, demo_nuclei: Nuclei, tmp_path: Path
+    tissue_slide: Slide, tissue_nuclei: Nuclei, tmp_path: Path
 ) -> None:
     with pytest.raises(NucleiError, match="no nuclei"):
-        simulate_visium_hd(demo_slide, Nuclei.empty(), tmp_path / "a")
+        simulate_visium_hd(tissue_slide, Nuclei.empty(), tmp_path / "a")
     with pytest.raises(VisiumHDError, match="0 genes"):
-        simulate_visium_hd(demo_slide, demo_nuclei, tmp_path / "a", genes=0)
+        simulate_visium_hd(tissue_slide, tissue_nuclei, tmp_path / "a", genes=0)
     without_scale = Slide.from_array(np.zeros((50, 50, 3), np.uint8))
     with pytest.raises(MissingPixelSizeError):
-        simulate_visium_hd(without_scale, demo_nuclei, tmp_path / "a")
+        simulate_visium_hd(without_scale, tissue_nuclei, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_of_something_else_is_never_replaced(
-    demo_slide: Slide, demo_nuclei: Nuclei, tmp_path: Path
+    tissue_slide: Slide, tissue_nuclei: Nuclei, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_bytes(b"not ours")
     with pytest.raises(VisiumHDError, match="something else"):
-        simulate_visium_hd(demo_slide, demo_nuclei, tmp_path)
+        simulate_visium_hd(tissue_slide, tissue_nuclei, tmp_path)
     assert (tmp_path / "notes.txt").read_bytes() == b"not ours"
 
 
 def test_a_cancelled_simulation_leaves_nothing(
-    demo_slide: Slide, demo_nuclei: Nuclei, tmp_path: Path
+    tissue_slide: Slide, tissue_nuclei: Nuclei, tmp_path: Path
 ) -> None:
-    job = simulate_job(demo_slide, demo_nuclei, tmp_path / "outs", genes=5)
+    job = simulate_job(tissue_slide, tissue_nuclei, tmp_path / "outs", genes=5)
     for progress in job:
         if progress.note.startswith("simulating"):
             job.close()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_prts.analysis.normalising import log_normalised
 from napari_prts.analysis.quiet import quiet
 from napari_prts.errors import ExpressionError
@@ -12,6 +15,7 @@ from napari_prts.jobs import Job, Progress
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from pandas import Categorical
 
 FEWEST_CELLS = 10
 FEWEST_GENES = 3
@@ -136,12 +140,23 @@ def _variable(cells: AnnData, n_top: int) -> AnnData:
 
 def _copied_back(table: AnnData, cells: AnnData, request: ClusterRequest) -> AnnData:
     clustered = table.copy()
-    clustered.obs["leiden"] = cells.obs["leiden"].to_numpy()
+    clustered.obs["leiden"] = _numbered_by_size(cells.obs["leiden"].to_numpy().astype(int))
     clustered.obsm["X_pca"] = cells.obsm["X_pca"]
     clustered.obsm["X_umap"] = cells.obsm["X_umap"]
     clustered.uns["leiden"] = {"params": asdict(request), "genes_used": int(cells.n_vars)}
     clustered.uns["leiden_colors"] = _colours(len(cells.obs["leiden"].cat.categories))
     return clustered
+
+
+def _numbered_by_size(groups: NDArray[np.integer]) -> Categorical:
+    """Name clusters ``"0"``, ``"1"``, ... from the largest to the smallest."""
+    import pandas as pd
+
+    sizes = np.bincount(groups)
+    rank = np.empty(len(sizes), int)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    names = [str(number) for number in range(len(sizes))]
+    return pd.Categorical.from_codes(rank[groups], categories=names)
 
 
 def _colours(count: int) -> list[str]:

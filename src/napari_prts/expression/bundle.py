@@ -148,14 +148,16 @@ class ModelBundle:
         from napari_prts.expression.network import PrtsNetwork
 
         widths = tuple(int(width) for width in self.card["network"]["widths"])
-        network = PrtsNetwork(self.feature_count, len(self.genes), widths)
+        # Without memory, so that no random numbers are drawn for weights that go at once.
+        with torch.device("meta"):
+            network = PrtsNetwork(self.feature_count, len(self.genes), widths)
         state = {
             name.removeprefix(NETWORK_PREFIX): torch.from_numpy(np.array(array))
             for name, array in self.arrays.items()
             if name.startswith(NETWORK_PREFIX)
         }
         try:
-            network.load_state_dict(state)
+            network.load_state_dict(state, assign=True)
         except RuntimeError as error:
             raise ModelError(
                 "The model is damaged: its weights do not fit the network that its card describes."

@@ -122,7 +122,10 @@ def fit(
     with _seeded(request.seed, 0):
         network = PrtsNetwork(training.features.shape[1], genes).to(device)
     optimiser = torch.optim.AdamW(
-        network.parameters(), lr=request.learning_rate, weight_decay=request.weight_decay
+        network.parameters(),
+        lr=request.learning_rate,
+        weight_decay=request.weight_decay,
+        fused=True,
     )
     loss = LOSSES[request.loss]
     order = np.random.default_rng(request.seed)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from timm.models import VisionTransformer
 
 CONFIG = "config.json"
+CARD = "README.md"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 UNKNOWN_LICENCE = "licence not stated"
 
@@ -86,7 +87,7 @@ class Hub:
         config = self._download(repository, CONFIG)
         notice = LicenceNotice(
             f"hf-hub:{repository}",
-            self._licence(repository, config),
+            _licence(config, self._card(repository)),
             f"{self.address}/{repository.partition('@')[0]}",
         )
         require_consent(notice, consent, _by_hand(repository))
@@ -95,7 +96,9 @@ class Hub:
     def licence(self, repository: str) -> str:
         """Licence of a model that was fetched, as its card or its configuration says."""
         config = self._cached(repository, CONFIG)
-        return UNKNOWN_LICENCE if config is None else self._licence(repository, config)
+        if config is None:
+            return UNKNOWN_LICENCE
+        return _licence(config, self._cached(repository, CARD))
 
     def _require_connection(self) -> None:
         """Raise OSError at once if nothing answers; the hub's client tries half a minute."""
@@ -103,16 +106,12 @@ class Hub:
 
         requests.head(self.address, timeout=10)
 
-    def _licence(self, repository: str, config: Path) -> str:
-        from huggingface_hub import ModelCard
-
+    def _card(self, repository: str) -> Path | None:
+        """Model card, downloaded if need be; None for a model without one."""
         try:
-            card = self._cached(repository, "README.md") or self._download(repository, "README.md")
-            licence = ModelCard.load(card).data.get("license")
-        except (ModelError, ValueError):
-            # A model without a card: the configuration may still say.
-            licence = None
-        return str(licence or _pretrained(_read_config(config)).get("license") or UNKNOWN_LICENCE)
+            return self._cached(repository, CARD) or self._download(repository, CARD)
+        except ModelError:
+            return None
 
     def _cached(self, repository: str, filename: str) -> Path | None:
         from huggingface_hub import try_to_load_from_cache
@@ -217,6 +216,17 @@ def normalisation(pretrained: dict[str, Any]) -> tuple[tuple[float, ...], tuple[
             "needed, std above 0. Mend its config.json."
         )
     return tuple(float(m) for m in mean), tuple(float(s) for s in std)
+
+
+def _licence(config: Path, card: Path | None) -> str:
+    """Licence that a model's card states, or else its configuration."""
+    from huggingface_hub import ModelCard
+
+    try:
+        stated = ModelCard.load(card).data.get("license") if card is not None else None
+    except ValueError:  # its header is no YAML
+        stated = None
+    return str(stated or _pretrained(_read_config(config)).get("license") or UNKNOWN_LICENCE)
 
 
 def _by_hand(repository: str) -> str:

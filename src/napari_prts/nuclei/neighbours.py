@@ -64,4 +64,4 @@ def neighbourhood(
         for radius in radii
         for name in (f"density_{radius:g}um", *(f"{value}_mean_{radius:g}um" for value in called))
     ]
-    return tuple(made), table.reshape(len(points), len(made)).astype(np.float32)
+    return tuple(made), table.reshape((len(points), len(made))).astype(np.float32)

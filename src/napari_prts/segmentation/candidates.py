@@ -54,9 +54,7 @@ class Candidates:
 
     def shifted(self, row: float, column: float) -> Candidates:
         """The same candidates in an image whose corner lies at (-row, -column)."""
-        return Candidates(
-            self.points + np.array([row, column], np.float32), self.prob, self.dist
-        )
+        return Candidates(self.points + np.array([row, column], np.float32), self.prob, self.dist)
 
     def in_rows(self) -> Candidates:
         """Candidates ordered by row, then column, of their points."""
@@ -121,9 +119,7 @@ class Candidates:
         dist[leaving] = np.minimum(dist[leaving], most)
         return Candidates(self.points, self.prob, dist)
 
-    def polygons(
-        self, scale: float | tuple[float, float] = 1.0
-    ) -> NDArray[np.float32]:
+    def polygons(self, scale: float | tuple[float, float] = 1.0) -> NDArray[np.float32]:
         """Vertices of the polygons, at this or another resolution.
 
         Parameters

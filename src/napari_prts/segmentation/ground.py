@@ -106,5 +106,6 @@ def _window_corners(tissue: TissueMask, side: float) -> list[tuple[float, float]
         picks = share[rng.integers(len(share), size=_PICKS)]
         places = [(float(r), float(c)) for r, c in (picks + 0.5) * tissue.downsample - side / 2]
         # Of a few places, the one with most tissue: windows at the edge see mostly glass.
-        corners.append(max(places, key=lambda place: tissue.covers(*place, side, side)))
+        tissues = [tissue.covers(row, column, side, side) for row, column in places]
+        corners.append(places[int(np.argmax(tissues))])
     return corners

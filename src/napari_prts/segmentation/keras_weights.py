@@ -99,7 +99,7 @@ def module_names(config: StarDistConfig, prefix: str = "") -> dict[str, str]:
 
 
 def _read_layers(file: h5py.File, origin: str) -> dict[str, Layer]:
-    root = file["model_weights"] if "model_weights" in file else file
+    root = file.get("model_weights", file)
     if layer_names := _texts(root, "layer_names"):
         layers = {}
         for name in layer_names:

@@ -48,9 +48,7 @@ def load_model(
         return read_model_folder(embedded_folder())
     if model == source.name:
         found = read_keras_model(download(source), name=source.name, mpp=source.mpp)
-        return replace(
-            found, card={**found.card, "url": source.url, "licence": source.licence}
-        )
+        return replace(found, card={**found.card, "url": source.url, "licence": source.licence})
     path = Path(model).expanduser()
     if not path.exists():
         raise ModelError(

@@ -175,9 +175,7 @@ def read_model_folder(folder: Path | str) -> StarDistModel:
     try:
         state = load(weights)
     except (SafetensorError, ValueError) as error:
-        raise ModelError(
-            f"{folder / WEIGHTS_FILE} is not a safetensors file ({error})."
-        ) from error
+        raise ModelError(f"{folder / WEIGHTS_FILE} is not a safetensors file ({error}).") from error
     try:
         network = StarDistNetwork(_config(card["config"]))
         load_weights(network, state, str(folder / WEIGHTS_FILE))

@@ -51,7 +51,8 @@ class Normalisation:
         low = np.asarray(self.low, np.float32)
         # One grey value at least, so that an even image does not divide by nothing.
         span = np.maximum(np.asarray(self.high, np.float32) - low, 1.0)
-        return (image.astype(np.float32) - low) / span
+        scaled: NDArray[np.float32] = (image.astype(np.float32) - low) / span
+        return scaled
 
 
 def _triple(values: NDArray[np.floating]) -> tuple[float, float, float]:

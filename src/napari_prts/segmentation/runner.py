@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Literal
 
 import numpy as np
 import torch
@@ -128,8 +129,11 @@ class Runner:
         divisor = np.array(self.config.divisor)
         fill = -np.array(pixels.shape[:2]) % divisor
         if fill.any():
-            mode = "reflect" if (fill < pixels.shape[:2]).all() else "edge"
-            pixels = np.pad(pixels, ((0, fill[0]), (0, fill[1]), (0, 0)), mode=mode)
+            mode: Literal["reflect", "edge"] = (
+                "reflect" if (fill < pixels.shape[:2]).all() else "edge"
+            )
+            widths = ((0, int(fill[0])), (0, int(fill[1])), (0, 0))
+            pixels = np.pad(pixels, widths, mode=mode)
         image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
         # A permuted (row, column, channel) array is channels_last already.
         logit, dist = self._network(image.permute(2, 0, 1)[None])

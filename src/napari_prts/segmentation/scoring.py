@@ -99,9 +99,7 @@ class Thresholds:
 
     def of(self, model: StarDistModel) -> StarDistModel:
         """The model with these settings."""
-        return replace(
-            model, prob_threshold=self.prob, nms_threshold=self.nms, mpp=self.mpp
-        )
+        return replace(model, prob_threshold=self.prob, nms_threshold=self.nms, mpp=self.mpp)
 
 
 def score(
@@ -235,7 +233,7 @@ def _candidates(
     height = max(1, round(rows * mpp / model.mpp))
     width = max(1, round(columns * mpp / model.mpp))
     shrinks = height < rows
-    image = cv2.resize(
+    image: NDArray[np.uint8] = cv2.resize(  # type: ignore[assignment]
         tile.image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
     limits = Normalisation.from_pixels(tile.image, *model.percentiles)

@@ -8,6 +8,7 @@ the size of the tiles, and each point belongs to exactly one tile.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -97,4 +98,4 @@ def _cuts(first: int, last: int, tile: int, divisor: int) -> list[tuple[int, int
     steps, largest = (last - first) // divisor, max(1, tile // divisor)
     count = -(-steps // largest)
     edges = [first + round(i * steps / count) * divisor for i in range(count)] + [last]
-    return list(zip(edges[:-1], edges[1:], strict=True)) if count else []
+    return list(pairwise(edges)) if count else []

@@ -157,7 +157,9 @@ class Survey:
         tiles = [
             tile
             for tile in plan_tiles(window, request.tile, divisor, start)
-            if ground.touches(*(scale * v for v in (tile.row0, tile.column0, tile.row1, tile.column1)))
+            if ground.touches(
+                tile.row0 * scale, tile.column0 * scale, tile.row1 * scale, tile.column1 * scale
+            )
         ]
         return cls(slide, request.region, model, scale, ground, tuple(tiles))
 
@@ -228,8 +230,9 @@ def _window(
     touches = row < rows and column < columns and row + height > 0 and column + width > 0
     if not (height > 0 and width > 0 and touches):
         raise SlideError(
-            f"The region at row {row:g}, column {column:g} of {height:g} x {width:g} px is not on "
-            f"the slide of {rows} x {columns} px: give row, column, height, width in level-0 pixels."
+            f"The region at row {row:g}, column {column:g} of {height:g} x {width:g} px is not "
+            f"on the slide of {rows} x {columns} px: give row, column, height, width in its "
+            "level-0 pixels."
         )
     part = Rectangle(
         math.floor(row / scale),

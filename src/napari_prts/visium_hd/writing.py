@@ -223,7 +223,7 @@ def _write_truth(path: Path, slide: Slide, nuclei: Nuclei, truth: Truth) -> None
     table = AnnData(
         X=truth.rates,
         obs=pd.DataFrame(
-            {"id": nuclei.ids, "hash": nuclei.hashes.astype(str), "type": most, **shares},
+            {"id": nuclei.ids, "type": most, **shares},
             index=index,
         ),
         var=pd.DataFrame(

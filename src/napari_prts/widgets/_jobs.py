@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from napari.utils import progress
 from napari.utils.notifications import show_error
 from psygnal import Signal
+from qtpy.QtWidgets import QApplication
 from superqt.utils import create_worker
 
 from napari_prts.errors import PrtsError
@@ -66,6 +67,9 @@ class JobRunner:
         self._worker: Any = None
         self._outcome = "done"
         self._bar: Any = None
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.shut_down)
 
     @property
     def running(self) -> Task | None:
@@ -85,11 +89,12 @@ class JobRunner:
             self._worker.quit()
 
     def shut_down(self) -> None:
-        """Stop everything and wait for the thread."""
+        """Stop everything; wait up to five seconds for the thread to end its step."""
         self._waiting.clear()
         if self._worker is not None:
             self._worker.quit()
-            self._worker.await_workers(5000)
+            with suppress(RuntimeError):
+                self._worker.await_workers(5000)
 
     def _start_next(self) -> None:
         if not self._waiting:
