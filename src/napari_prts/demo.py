@@ -55,8 +55,10 @@ def run_demo(
         If a step fails, or there is neither a screen nor ``xvfb-run``.
     """
     output = Path(output).resolve()
-    study = make_study(output, seed, report or (lambda *_: None))
+    report = report or (lambda *_: None)
+    study = make_study(output, seed, report)
     study.save(output)
+    report("Opening napari", None)
     if has_screen():
         show_window(output, keep_open=not headless)
     else:

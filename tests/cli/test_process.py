@@ -65,7 +65,9 @@ def test_doctor_says_what_is_here() -> None:
 
 
 INTERRUPTED = """
-import os, sys
+import os, signal, sys
+# A test run in the background inherits that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from napari_prts import files
 from napari_prts.cli import main
 import napari_prts.slide

@@ -28,7 +28,8 @@ class TrainRequest:
     learning_rate, weight_decay : float
         Of AdamW.
     patience : int
-        Epochs without a better validation loss before training stops.
+        Epochs without a better validation loss before training stops; on a small
+        section, where an epoch has few steps, at least 100 steps.
     seed : int
         The same seed, data and device give the same model.
     loss : str

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_prts.segmentation.normalisation import Normalisation
+from napari_prts.segmentation.tiling import Rectangle
 from napari_prts.slide import Slide, TissueMask, tissue_mask
 
 # The tissue mask is coarse: nuclei at its very edge shall not be lost.
@@ -59,11 +60,36 @@ class Ground:
         found: NDArray[np.bool_] = self.mask[cells[:, 0], cells[:, 1]]
         return found
 
-    def touches(self, row0: float, column0: float, row1: float, column1: float) -> bool:
-        """Tell whether any of it lies in a rectangle from border to border, level-0 pixels."""
-        r0, c0 = (max(0, math.floor(v / self.downsample)) for v in (row0, column0))
-        r1, c1 = (max(0, math.ceil(v / self.downsample)) for v in (row1, column1))
-        return bool(self.mask[r0:r1, c0:c1].any())
+    def cover(self, tile: Rectangle, scale: float) -> Rectangle | None:
+        """Shrink a tile to the part that holds all of the ground in it.
+
+        Parameters
+        ----------
+        tile : Rectangle
+            In model pixels.
+        scale : float
+            Level-0 pixels per model pixel.
+
+        Returns
+        -------
+        Rectangle or None
+            Within the tile, a model pixel wider than need be; None if there is no
+            ground in the tile.
+        """
+        cell = self.downsample / scale
+        r0, c0 = (max(0, math.floor(v / cell)) for v in (tile.row0, tile.column0))
+        r1, c1 = (max(0, math.ceil(v / cell)) for v in (tile.row1, tile.column1))
+        cells = np.argwhere(self.mask[r0:r1, c0:c1]) + np.array([r0, c0])
+        if not len(cells):
+            return None
+        first, last = cells.min(axis=0) * cell, (cells.max(axis=0) + 1) * cell
+        ground = Rectangle(
+            math.floor(first[0]) - 1,
+            math.floor(first[1]) - 1,
+            math.ceil(last[0]) + 1,
+            math.ceil(last[1]) + 1,
+        )
+        return ground.within(tile)
 
 
 def measure_limits(slide: Slide, mpp: float, percentiles: tuple[float, float]) -> Normalisation:

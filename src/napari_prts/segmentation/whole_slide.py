@@ -154,14 +154,10 @@ class Survey:
         if request.order_from is not None:
             start = (request.order_from[0] / scale, request.order_from[1] / scale)
         ground = Ground.of(slide, request.tissue_only)
-        tiles = [
-            tile
-            for tile in plan_tiles(window, request.tile, divisor, start)
-            if ground.touches(
-                tile.row0 * scale, tile.column0 * scale, tile.row1 * scale, tile.column1 * scale
-            )
-        ]
-        return cls(slide, request.region, model, scale, ground, tuple(tiles))
+        planned = plan_tiles(window, request.tile, divisor, start)
+        covers = [ground.cover(tile, scale) for tile in planned]
+        tiles = tuple(cover.aligned(divisor) for cover in covers if cover is not None)
+        return cls(slide, request.region, model, scale, ground, tiles)
 
     def find(self, tile: Rectangle, runner: Runner, limits: Normalisation) -> Candidates:
         """Candidates whose points a tile owns, in model pixels of the slide."""
