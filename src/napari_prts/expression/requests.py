@@ -29,7 +29,7 @@ class TrainRequest:
         Of AdamW.
     patience : int
         Epochs without a better validation loss before training stops; on a small
-        section, where an epoch has few steps, at least 100 steps.
+        section, where an epoch has few steps, at least 500 steps.
     seed : int
         The same seed, data and device give the same model.
     loss : str
