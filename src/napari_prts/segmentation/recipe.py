@@ -31,6 +31,7 @@ from napari_prts.segmentation.datasets import (
     read_labelled_folder,
     split_by_group,
 )
+from napari_prts.segmentation.loading import load_model
 from napari_prts.segmentation.model import StarDistModel, load_weights, weights_hash
 from napari_prts.segmentation.model_folder import export_model, rounded_to_half
 from napari_prts.segmentation.network import StarDistConfig, StarDistNetwork
@@ -57,6 +58,8 @@ class Recipe:
         How to train.
     name, licence : str
         For the model card.
+    start : StarDistModel, optional
+        Model whose weights training begins with; random ones otherwise.
     """
 
     folders: tuple[Path, ...]
@@ -66,6 +69,7 @@ class Recipe:
     request: TrainingRequest
     name: str
     licence: str
+    start: StarDistModel | None = None
 
     def split(self) -> Split:
         """Read the tiles and deal them out."""
@@ -73,7 +77,12 @@ class Recipe:
         return split_by_group(tiles, validation=self.validation, test=self.test)
 
 
-def fit(tiles: tuple[LabelledTile, ...], request: TrainingRequest, state: Path) -> StarDistNetwork:
+def fit(
+    tiles: tuple[LabelledTile, ...],
+    request: TrainingRequest,
+    state: Path,
+    start: StarDistNetwork | None = None,
+) -> StarDistNetwork:
     """Train, print the loss, and keep the weights reached so far in a file.
 
     Parameters
@@ -84,10 +93,12 @@ def fit(tiles: tuple[LabelledTile, ...], request: TrainingRequest, state: Path) 
         How to train.
     state : Path
         ``.pt`` file for the state dict, written every 250 steps and at the end.
+    start : StarDistNetwork, optional
+        Weights to go on from; random ones otherwise.
     """
     started, losses = time.monotonic(), []
     network = StarDistNetwork(request.config)
-    for progress in train(tiles, request):
+    for progress in train(tiles, request, start):
         network = progress.network
         losses.append(progress.loss)
         if progress.step % _STEPS_A_REPORT == 0:
@@ -195,6 +206,7 @@ def _training_card(recipe: Recipe, split: Split) -> dict[str, Any]:
         "validation": described(split.validation),
         "test": described(split.test),
         "mpp of tiles": dict(recipe.mpp),
+        "start": None if recipe.start is None else f"{recipe.start.name} ({recipe.start.hash})",
         **{key: value for key, value in request.items() if key != "config"},
     }
 
@@ -220,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0)
     add("--name", help="name of the model; by default that of the output folder")
     add("--licence", default="not stated", help="licence and credits for the card")
+    add("--start", help="model, by name or folder, whose weights to begin with")
     add("--from-state", type=Path, help="skip training, take the weights of this .pt file")
     return parser
 
@@ -255,12 +268,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             request=request,
             name=given.name or given.output.name,
             licence=given.licence,
+            start=load_model(given.start) if given.start else None,
         )
         split = recipe.split()
         if given.from_state:
             network = read_state(given.from_state, request.config)
         else:
-            network = fit(split.train, request, given.output.with_suffix(".state.pt"))
+            state = given.output.with_suffix(".state.pt")
+            begin = None if recipe.start is None else recipe.start.network
+            network = fit(split.train, request, state, begin)
         model = finish(network, recipe, split, given.output)
     except PrtsError as error:
         print(error, file=sys.stderr)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from napari_prts.errors import SlideError
 from napari_prts.slide.pixel_size import PixelSize
-from napari_prts.slide.pixels import Pixels
+from napari_prts.slide.pixels import Pixels, RgbImage
 
 _ADVICE = "Export the H&E image as 8-bit RGB (for example from QuPath or ImageScope) and open that."
 
@@ -30,6 +31,12 @@ class SlideFile:
         Pixel size as the file has it.
     levels : tuple of Pixels
         Full resolution first.
+    associated : mapping of str to callable
+        Pictures that come with the slide, by name, lower case: ``"label"`` (it may
+        carry a patient's name), ``"macro"``, ``"thumbnail"``. Each is read when
+        called, as (row, column, 3) uint8.
+    remarks : tuple of str
+        Sentences for the user about what was not as it should be.
     """
 
     path: Path
@@ -37,6 +44,8 @@ class SlideFile:
     fingerprint: str
     stated: PixelSize | None
     levels: tuple[Pixels, ...]
+    associated: Mapping[str, Callable[[], RgbImage]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def refused(path: Path, what: str) -> SlideError:
