@@ -40,7 +40,7 @@ lint: setup ## Style, types, imports one way, napari manifest
 
 bench: setup ## Every benchmark, one ratio a line against its baseline
 	@status=0; \
-	for script in benchmarks/*.py; do \
+	for script in benchmarks/[!_]*.py; do \
 		[ -e "$$script" ] || { echo "there are no benchmarks" >&2; exit 1; }; \
 		echo "== $$script"; \
 		tools/screen.sh $(BIN)/python "$$script" || status=1; \

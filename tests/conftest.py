@@ -30,8 +30,9 @@ def shared_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep every test away from the user's cache."""
+    """Keep every test away from the user's cache and data."""
     monkeypatch.setenv("NAPARI_PRTS_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("NAPARI_PRTS_DATA", str(tmp_path_factory.mktemp("data")))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 
 def demo_slide_path() -> Path:
@@ -14,10 +13,3 @@ def demo_slide_path() -> Path:
     from OpenSlide's test data, CC0.
     """
     return Path(str(files("napari_prts") / "data" / "CMU-1-Small-Region.svs"))
-
-
-def demo_slide() -> list[tuple[Any, dict[str, Any], str]]:
-    """Open the embedded slide as napari sample data."""
-    from napari_prts.viewer.readers import read_slide
-
-    return read_slide(str(demo_slide_path()))

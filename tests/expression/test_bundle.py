@@ -13,6 +13,9 @@ import pytest
 from napari_prts.errors import ModelError
 from napari_prts.expression import ModelBundle, load_bundle, predict
 from napari_prts.jobs import run
+from napari_prts.slide import Slide
+from napari_prts.slide.quality import slide_quality
+from napari_prts.slide.quality_reference import QualityReference
 from tests.expression.sections import GENES, Section
 
 
@@ -47,6 +50,22 @@ def test_it_says_what_it_is(bundle: ModelBundle) -> None:
     assert bundle.trained_on == "simulated"
     assert bundle.threshold in [step / 10 for step in range(10)]
     assert set(bundle.card["training"]["cells"]) == {"train", "validation", "test", "gap"}
+
+
+def test_it_knows_stain_and_focus_of_its_slide_if_that_was_measured(
+    tissue_slide: Slide, bundle: ModelBundle, folder: Path
+) -> None:
+    reference = QualityReference.of([slide_quality(tissue_slide)])
+    told = ModelBundle({**bundle.card, "quality_reference": reference.as_dict()}, bundle.arrays)
+    again = load_bundle(told.save(folder))
+    assert again.quality_reference == reference
+
+    # Older models have none, and load as ever.
+    change_card(folder, lambda card: card.pop("quality_reference"))
+    assert load_bundle(folder).quality_reference is None
+    change_card(folder, lambda card: card.update(quality_reference={"focus": 1}))
+    with pytest.raises(ModelError, match="quality reference cannot be read"):
+        load_bundle(folder)
 
 
 def test_the_folder_holds_arrays_and_a_card_and_nothing_that_runs(folder: Path) -> None:

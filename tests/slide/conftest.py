@@ -68,7 +68,7 @@ def few_megapixels(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let images count as large, and pyramids be built, from fewer pixels on."""
 
     def limit(pixels: int) -> None:
-        monkeypatch.setattr("napari_prts.slide.opening.SMALL_IMAGE", pixels)
+        monkeypatch.setattr("napari_prts.slide.completing.SMALL_IMAGE", pixels)
         monkeypatch.setattr("napari_prts.slide.levels.SMALLEST_LEVEL", 200)
 
     return limit

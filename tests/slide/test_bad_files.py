@@ -163,30 +163,6 @@ def test_images_cut_short_anywhere(tmp_path: Path, share: float, layout: str) ->
     refusal(tmp_path / "cut")
 
 
-def test_tiles_that_cannot_be_decoded_are_named_when_they_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, picture(512, 512), photometric="rgb", tile=(64, 64), compression="zlib")
-    with tifffile.TiffFile(path) as file:
-        start, count = file.pages.first.dataoffsets[37], file.pages.first.databytecounts[37]
-    data = bytearray(path.read_bytes())
-    data[start : start + count] = bytes(count)
-    path.write_bytes(data)
-    slide = open_slide(path, mpp=0.5)
-    assert slide.read(0, 0, 64, 64).shape == (64, 64, 3)
-    with pytest.raises(SlideError, match=r"a\.tif: rows 256 to 512, columns 256 to 512"):
-        slide.read(256, 320, 64, 64)
-    with pytest.raises(SlideError, match=r"a\.tif"):
-        slide.levels[0].compute()
-
-
-def test_a_damaged_chunk_of_an_ome_zarr_is_named_when_it_is_read(tmp_path: Path) -> None:
-    write_ome_zarr(tmp_path / "a.zarr", picture(640, 640), "0.4", "yxc")
-    slide = open_slide(tmp_path / "a.zarr")
-    (tmp_path / "a.zarr" / "0" / "2.2.0").write_bytes(b"nothing")
-    with pytest.raises(SlideError, match=r"a\.zarr: rows"):
-        slide.read(128, 128, 64, 64)
-
-
 def test_missing_tiles_are_glass(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, picture(128, 128), photometric="rgb", tile=(64, 64), compression="zlib")

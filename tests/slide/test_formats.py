@@ -38,6 +38,9 @@ def test_the_embedded_aperio_slide(demo_slide_path: Path) -> None:
         "mpp": 0.499,
         "mpp_source": "file (Aperio MPP)",
         "fingerprint": slide.fingerprint,
+        "associated": [],
+        "remarks": [],
+        "broken": [],
     }
 
 

@@ -12,7 +12,7 @@ import tifffile
 
 from napari_prts.errors import MissingPixelSizeError, SlideError
 from napari_prts.slide import Slide, open_slide
-from napari_prts.slide.pixel_size import microns
+from napari_prts.slide.pixel_size import PixelSize, Settled, microns, settle
 from tests.slide.conftest import picture
 from tests.slide.test_formats import write_ome_zarr
 
@@ -108,15 +108,49 @@ def test_print_resolution_of_a_jpeg_says_nothing(shared_data: Path) -> None:
     assert mpp_of(path) == (None, "unknown")
 
 
-def test_pixels_that_are_not_square_are_refused(tmp_path: Path) -> None:
+def test_pixels_that_are_not_square_are_asked_about(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", resolution=(40_000, 39_000), resolutionunit="centimeter")
-    with pytest.raises(SlideError, match=r"a\.tif: pixels are not square.*--mpp"):
-        open_slide(path)
+    assert mpp_of(path) == (None, "unknown")
     assert open_slide(path, mpp=0.25).mpp == 0.25
     nearly = write_tiff(
         tmp_path / "b.tif", resolution=(40_000, 39_800), resolutionunit="centimeter"
     )
     assert open_slide(nearly).mpp == pytest.approx(0.2506, abs=1e-4)
+
+
+def test_the_user_is_told_what_the_file_says_and_why_it_is_not_believed() -> None:
+    path = Path("folder/biopsy.tif")
+    oblong = settle(path, PixelSize(0.5, 0.25, "file (OME)"), None)
+    assert oblong == Settled(
+        None,
+        "unknown",
+        "By the file (OME), pixels of biopsy.tif are 0.5 um high and 0.25 um wide: not square. "
+        "Enter the right microns per pixel.",
+    )
+    huge = settle(path, PixelSize(300, 300, "file (OME)"), None)
+    assert huge == Settled(
+        None,
+        "unknown",
+        "By the file (OME), pixels of biopsy.tif are 300 um: no slide has such pixels "
+        "(0.05 to 20 um). Enter the right microns per pixel.",
+    )
+    for size in (0.0, -1.0, float("nan"), float("inf"), 1e-9):
+        settled = settle(path, PixelSize(size, size, "file (OME)"), None)
+        assert settled.mpp is None
+        assert f"{size:g} um" in str(settled.remark)
+    # Nothing said is nothing to remark on.
+    assert settle(path, None, None) == Settled(None, "unknown")
+
+
+def test_now_goes_before_earlier_and_both_before_the_file() -> None:
+    path, stated = Path("biopsy.tif"), PixelSize(0.5, 0.5, "file (OME)")
+    assert settle(path, stated, 0.25, 0.3) == Settled(0.25, "user")
+    assert settle(path, stated, None, 0.3) == Settled(0.3, "user (remembered)")
+    assert settle(path, None, None, 0.3) == Settled(0.3, "user (remembered)")
+    assert settle(path, PixelSize(0.5, 0.25, "file (OME)"), None, 0.3).remark is None
+    assert settle(path, stated, None) == Settled(0.5, "file (OME)")
+    with pytest.raises(SlideError, match="um per pixel"):
+        settle(path, stated, 300, 0.3)
 
 
 def test_the_user_goes_before_the_file(demo_slide_path: Path) -> None:

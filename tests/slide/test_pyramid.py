@@ -9,6 +9,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_prts.errors import SlideError
 from napari_prts.files import cache_folder
@@ -30,6 +31,12 @@ def halves(image: Image) -> list[Image]:
     while max(levels[-1].shape) > 200:
         levels.append(halve(levels[-1]))
     return levels
+
+
+def only_pyramid() -> Path:
+    """Return the folder of the one pyramid in the cache."""
+    (folder,) = (cache_folder() / "pyramids").glob("*.zarr")
+    return folder
 
 
 def check_levels(path: Path, expected: list[Image]) -> None:
@@ -79,7 +86,7 @@ def test_it_begins_below_the_levels_of_the_file(
     few_megapixels(100_000)
     write_pyramid(tmp_path / "a.tif", image, levels=2, subifds=False)
     check_levels(tmp_path / "a.tif", halves(image))
-    stored = next((cache_folder() / "pyramids").iterdir())
+    stored = only_pyramid()
     assert sorted(p.name for p in stored.iterdir() if p.is_dir()) == ["1", "2"]
 
 
@@ -100,19 +107,15 @@ def test_nothing_half_built_is_left(tmp_path: Path, image: Image, few_megapixels
     check_levels(tmp_path / "a.png", halves(image))
 
 
-def test_a_damaged_source_leaves_nothing(
+def test_a_source_that_cannot_be_decoded_to_its_end_leaves_nothing(
     tmp_path: Path, image: Image, few_megapixels: Limit
 ) -> None:
     few_megapixels(100_000)
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, image, photometric="rgb", tile=(64, 64), compression="zlib")
-    with tifffile.TiffFile(path) as file:
-        start, count = file.pages.first.dataoffsets[200], file.pages.first.databytecounts[200]
-    data = bytearray(path.read_bytes())
-    data[start : start + count] = bytes(count)
-    path.write_bytes(data)
-    with pytest.raises(SlideError, match=r"a\.tif: rows"):
-        open_slide(path)
+    data = bytearray(imagecodecs.png_encode(image))
+    data[len(data) // 2 : len(data) // 2 + 64] = bytes(64)
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(SlideError, match=r"a\.png.*decoded"):
+        open_slide(tmp_path / "a.png")
     assert list((cache_folder() / "pyramids").iterdir()) == []
 
 
@@ -122,8 +125,33 @@ def test_a_cache_that_was_tampered_with_is_built_again(
     few_megapixels(100_000)
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(image))
     open_slide(tmp_path / "a.png")
-    stored = next((cache_folder() / "pyramids").iterdir())
+    stored = only_pyramid()
     (stored / "zarr.json").unlink()
+    check_levels(tmp_path / "a.png", halves(image))
+
+
+def test_a_file_of_the_cache_that_is_gone_is_no_black_tile(
+    tmp_path: Path, image: Image, few_megapixels: Limit
+) -> None:
+    few_megapixels(100_000)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(image))
+    open_slide(tmp_path / "a.png")
+    slide = open_slide(tmp_path / "a.png")
+    (only_pyramid() / "0" / "c" / "1" / "1" / "0").unlink()
+    assert (slide.read(512, 512, 512, 512) == 255).all()
+    (tile,) = slide.broken
+    assert (tile.row, tile.column, tile.height, tile.width) == (512, 512, 512, 512)
+    assert "delete it to have it made again" in tile.reason
+
+
+def test_a_pyramid_of_another_version_is_built_again(
+    tmp_path: Path, image: Image, few_megapixels: Limit
+) -> None:
+    few_megapixels(100_000)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(image))
+    open_slide(tmp_path / "a.png")
+    zarr.open_group(only_pyramid(), mode="r+").attrs["version"] = 0
+    assert open_slide(tmp_path / "a.png", wait=False).growth is not None
     check_levels(tmp_path / "a.png", halves(image))
 
 

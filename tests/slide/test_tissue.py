@@ -39,6 +39,18 @@ def test_sections_on_stained_glass(sections: dict[str, Slide], name: str) -> Non
     assert mask.covers(*smear, 500, 500) == 0
 
 
+@pytest.mark.parametrize(("name", "share"), [("B4", 0.2734), ("C2", 0.1768)])
+def test_looking_for_pen_costs_no_tissue(
+    sections: dict[str, Slide], name: str, share: float
+) -> None:
+    # The shares were found before pen marks and edges of coverslips were looked for.
+    assert tissue_mask(sections[name]).fraction == pytest.approx(share, rel=0.01)
+
+
+def test_nor_does_it_on_the_embedded_slide(demo_slide: Slide) -> None:
+    assert tissue_mask(demo_slide).mask.sum() == pytest.approx(10_810, rel=0.01)
+
+
 def test_pictures_full_of_tissue(shared_data: Path) -> None:
     for name in ("05_1", "06_1", "07_1", "08_1"):
         path = shared_data / "nuclei" / "tnbc" / f"{name}.png"

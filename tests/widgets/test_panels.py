@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,9 @@ from napari_prts.slide import Slide
 from napari_prts.study import Autosave, Study
 from napari_prts.viewer import Role
 from napari_prts.widgets import Workspace, open_workspace
+from tests.widgets.conftest import names, wait
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-@pytest.fixture
-def workspace(make_napari_viewer: Callable[..., Any], qtbot: QtBot) -> Any:
-    viewer = make_napari_viewer()
-    workspace = open_workspace(viewer)
-    yield workspace
-    workspace.session.close()
 
 
 @pytest.fixture
@@ -37,17 +29,9 @@ def ready(workspace: Workspace, tissue_slide: Slide, tissue_nuclei: Nuclei) -> W
     return workspace
 
 
-def wait(qtbot: QtBot, workspace: Workspace, seconds: int = 240) -> None:
-    qtbot.waitUntil(lambda: workspace.session.jobs.running is None, timeout=seconds * 1000)
-
-
 def click(qtbot: QtBot, button: Any) -> None:
     assert button.isEnabled()
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-
-
-def names(workspace: Workspace) -> list[str]:
-    return [layer.name for layer in workspace.session.viewer.layers]
 
 
 def layer(workspace: Workspace, role: Role) -> Any:
@@ -79,12 +63,7 @@ def test_open_a_slide(workspace: Workspace, demo_slide_path: Path, qtbot: QtBot)
 
 
 def test_a_slide_from_the_sample_menu_is_taken_over(workspace: Workspace, qtbot: QtBot) -> None:
-    from napari.layers import Layer
-
-    from napari_prts.sample_data import demo_slide
-
-    for data in demo_slide():
-        workspace.session.viewer.add_layer(Layer.create(*data))
+    workspace.session.viewer.open_sample("napari-prts", "demo_slide")
     assert workspace.session.study is not None
     assert names(workspace) == ["H&E"]
     wait(qtbot, workspace)

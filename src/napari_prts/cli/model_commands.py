@@ -18,7 +18,7 @@ from napari_prts.cli.inputs import (
     open_with_nuclei,
 )
 from napari_prts.cli.outputs import check_output_file, check_output_folder
-from napari_prts.cli.terminal import Stopwatch, counted, progress_bar, wrote
+from napari_prts.cli.terminal import Stopwatch, counted, note, progress_bar, wrote
 
 
 class Loss(StrEnum):
@@ -112,6 +112,8 @@ def predict(
         job = predict_job(opened, found, PredictionRequest(bundle), FeatureStore())
         predicted = run(job, report)
     write_h5ad(predicted, output)
+    for warning in predicted.uns["prts"].get("quality", {}).get("warnings", ()):
+        note(warning)
     genes, cells = counted(predicted.n_vars, "gene"), counted(predicted.n_obs, "cell")
     source = f"{bundle.trained_on} cells"
     wrote(output, f"predicted {genes} of {cells}, by a model trained on {source},", watch)

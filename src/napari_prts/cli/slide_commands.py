@@ -18,16 +18,21 @@ from napari_prts.cli.inputs import (
     open_with_nuclei,
 )
 from napari_prts.cli.outputs import check_output_file, check_output_folder
-from napari_prts.cli.terminal import Stopwatch, counted, progress_bar, wrote
+from napari_prts.cli.terminal import Stopwatch, counted, note, progress_bar, wrote
 
 Region = tuple[float, float, float, float]
 
 
 def info(slide: SlideArgument, mpp: MppOption = None) -> None:
-    """Print what is known about a slide, as JSON."""
+    """Print what is known about a slide, and how good its picture is, as JSON."""
+    from napari_prts.jobs import run
     from napari_prts.slide import slide_info
+    from napari_prts.slide.quality import slide_quality_job
 
-    known = slide_info(open_slide(slide, mpp))
+    opened = open_slide(slide, mpp)
+    with progress_bar("Measuring quality") as report:
+        quality = run(slide_quality_job(opened), report)
+    known = {**slide_info(opened), "quality": quality.as_dict(regions=False)}
     lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in known.items())
     typer.echo("{\n" + ",\n".join(lines) + "\n}")
 
@@ -95,7 +100,10 @@ def segment(
             f"No nuclei found in {where}, so nothing is written: try another --region or --model, "
             f"and check that {opened.mpp:g} um/px is right."
         )
-    write_geojson(nuclei, output, provenance(opened, request))
+    record = provenance(opened, request)
+    write_geojson(nuclei, output, record)
+    for warning in record.get("quality", {}).get("warnings", ()):
+        note(warning)
     wrote(output, counted(len(nuclei), "nucleus", "nuclei"), watch)
 
 

@@ -16,6 +16,7 @@ from napari_prts.errors import ModelError
 from napari_prts.expression.scaling import FeatureScaling, GeneScaling
 from napari_prts.expression.similarity import TrainingCells
 from napari_prts.expression.splitting import SplitPlan
+from napari_prts.slide.quality_reference import QualityReference
 
 if TYPE_CHECKING:
     from napari_prts.expression.network import PrtsNetwork
@@ -34,7 +35,7 @@ class ModelBundle:
         JSON values: ``genes``, ``encoder``, ``encoder_key``, ``encoder_mpp``,
         ``encoder_settings``, ``features`` (how many, and which), ``network``,
         ``threshold``, ``loss``, ``distance``, ``training`` (from what, and where the
-        split lies), ``metrics``, ``versions``.
+        split lies), ``metrics``, ``versions``; ``quality_reference`` if it was measured.
     arrays : dict of ndarray
         ``network.*`` the network's state, ``features.mean``, ``features.std``,
         ``genes.minimum``, ``genes.span``, ``training.rows``.
@@ -134,6 +135,17 @@ class ModelBundle:
     def split(self) -> SplitPlan:
         """Where the parts lie on the slide that it was trained on."""
         return SplitPlan.from_dict(self.card["training"]["split"])
+
+    @property
+    def quality_reference(self) -> QualityReference | None:
+        """Stain and focus of the slide that it was trained on; None in older models.
+
+        Raises
+        ------
+        ModelError
+            If it is damaged.
+        """
+        return QualityReference.from_card(self.card)
 
     def network(self) -> PrtsNetwork:
         """Build the network, ready to predict.

@@ -114,6 +114,7 @@ def load_bundle(folder: Path | str) -> ModelBundle:
         bundle = ModelBundle(about, arrays)
         bundle.network()
         _ = bundle.split, bundle.training_cells, bundle.threshold, bundle.use, bundle.trained_on
+        _ = bundle.quality_reference
     except ModelError as error:
         raise ModelError(f"{folder}: {error} Copy or train the model again.") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:

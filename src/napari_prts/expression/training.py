@@ -21,6 +21,8 @@ from napari_prts.expression.splitting import TEST, TRAIN, VALIDATION, SplitPlan,
 from napari_prts.expression.threshold import choose_threshold, cut
 from napari_prts.features.device import choose_device
 from napari_prts.jobs import Job, Progress
+from napari_prts.slide.quality import slide_quality
+from napari_prts.slide.quality_reference import CARD_KEY, QualityReference
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -158,9 +160,18 @@ def _card(
             "patience": request.patience,
             "seed": request.seed,
         },
+        **_reference(slide),
         "metrics": {},
         "versions": {name: version(name) for name in _VERSIONS},
     }
+
+
+def _reference(slide: Slide) -> dict[str, Any]:
+    """Stain and focus of the slide, for the card; nothing if it shows no stained tissue."""
+    quality = slide_quality(slide)
+    if quality.haematoxylin is None:
+        return {}
+    return {CARD_KEY: QualityReference.of([quality]).as_dict()}
 
 
 def _scored(bundle: ModelBundle, split: dict[str, Cells], fitted: Fitted) -> ModelBundle:

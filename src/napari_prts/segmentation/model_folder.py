@@ -20,6 +20,7 @@ from napari_prts.files import written_aside
 from napari_prts.segmentation.model import StarDistModel, load_weights, weights_hash
 from napari_prts.segmentation.network import StarDistConfig, StarDistNetwork
 from napari_prts.segmentation.normalisation import HIGH_PERCENTILE, LOW_PERCENTILE
+from napari_prts.slide.quality_reference import CARD_KEY, QualityReference
 
 FORMAT = "napari-prts stardist"
 FORMAT_VERSION = 1
@@ -88,6 +89,7 @@ def export_model(
     training: dict[str, Any],
     metrics: dict[str, Any],
     half: bool = True,
+    reference: QualityReference | None = None,
 ) -> StarDistModel:
     """Make a model folder of a trained network.
 
@@ -109,6 +111,8 @@ def export_model(
         What it was trained on, and how it scores; JSON values.
     half : bool
         Round the weights to float16.
+    reference : QualityReference, optional
+        Stain and focus of the training tiles.
 
     Returns
     -------
@@ -125,12 +129,40 @@ def export_model(
         card={
             "licence": licence,
             "training": training,
+            **({} if reference is None else {CARD_KEY: reference.as_dict()}),
             "metrics": metrics,
             "versions": {what: version(what) for what in ("napari-prts", "torch", "stardist")},
         },
         hash=weights_hash(network),
     )
     return read_model_folder(save_model(model, folder, half=half))
+
+
+def add_reference(folder: Path | str, reference: QualityReference) -> Path:
+    """Write stain and focus of the training tiles into the card of a model folder.
+
+    Parameters
+    ----------
+    folder : path
+        A model folder; its weights, and so its hash, stay as they are.
+    reference : QualityReference
+        What to write; another one there is replaced.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ModelError
+        If it is no model folder.
+    """
+    path = Path(folder) / CARD_FILE
+    card = {**_read_card(path), CARD_KEY: reference.as_dict()}
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return Path(folder)
 
 
 def rounded_to_half(network: StarDistNetwork) -> StarDistNetwork:

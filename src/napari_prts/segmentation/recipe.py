@@ -33,10 +33,13 @@ from napari_prts.segmentation.datasets import (
 )
 from napari_prts.segmentation.loading import load_model
 from napari_prts.segmentation.model import StarDistModel, load_weights, weights_hash
-from napari_prts.segmentation.model_folder import export_model, rounded_to_half
+from napari_prts.segmentation.model_folder import add_reference, export_model, rounded_to_half
 from napari_prts.segmentation.network import StarDistConfig, StarDistNetwork
 from napari_prts.segmentation.scoring import choose_thresholds, score
 from napari_prts.segmentation.training import TrainingRequest, train
+from napari_prts.slide import Slide
+from napari_prts.slide.quality import slide_quality
+from napari_prts.slide.quality_reference import QualityReference
 
 _STEPS_A_REPORT = 50
 _STEPS_A_STATE = 250
@@ -177,7 +180,38 @@ def finish(network: StarDistNetwork, recipe: Recipe, split: Split, folder: Path)
         licence=recipe.licence,
         training=_training_card(recipe, split),
         metrics=metrics,
+        reference=_reference(recipe, split),
     )
+
+
+def training_reference(
+    tiles: tuple[LabelledTile, ...], mpp: Mapping[str, float]
+) -> QualityReference:
+    """Measure stain and focus of tiles.
+
+    Parameters
+    ----------
+    tiles : tuple of LabelledTile
+        Training tiles.
+    mpp : dict of str to float
+        Microns per pixel of the tiles, by folder name.
+
+    Raises
+    ------
+    SlideError
+        If no tile shows stained tissue.
+    """
+    slides = (
+        Slide.from_array(tile.image, mpp=mpp[tile.group.split("/")[0]], name=tile.name)
+        for tile in tiles
+    )
+    return QualityReference.of(slide_quality(slide) for slide in slides)
+
+
+def _reference(recipe: Recipe, split: Split) -> QualityReference:
+    """Of the training tiles, as wide as their stain is varied in training."""
+    measured = training_reference(split.train, recipe.mpp)
+    return measured.widened(recipe.request.augmentation.stain)
 
 
 def _scores(
@@ -233,6 +267,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--name", help="name of the model; by default that of the output folder")
     add("--licence", default="not stated", help="licence and credits for the card")
     add("--start", help="model, by name or folder, whose weights to begin with")
+    add(
+        "--reference-only",
+        action="store_true",
+        help="train nothing: measure the training tiles, add the result to the card in OUTPUT",
+    )
     add("--from-state", type=Path, help="skip training, take the weights of this .pt file")
     return parser
 
@@ -271,6 +310,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             start=load_model(given.start) if given.start else None,
         )
         split = recipe.split()
+        if given.reference_only:
+            print(add_reference(given.output, _reference(recipe, split)))
+            return 0
         if given.from_state:
             network = read_state(given.from_state, request.config)
         else:

@@ -9,6 +9,8 @@ from napari_prts.segmentation.ground import measure_limits
 from napari_prts.segmentation.runner import choose_device, device_name
 from napari_prts.segmentation.whole_slide import SegmentRequest, requested_model
 from napari_prts.slide import Slide
+from napari_prts.slide.quality import slide_quality
+from napari_prts.slide.quality_reference import QualityReference
 
 
 def provenance(slide: Slide, request: SegmentRequest | None = None) -> dict[str, Any]:
@@ -25,11 +27,14 @@ def provenance(slide: Slide, request: SegmentRequest | None = None) -> dict[str,
     -------
     dict
         JSON values: slide, model and its hash, thresholds, scale, limits of the
-        stain, region, device and versions.
+        stain, region, number of broken tiles, device and versions; ``quality``, with
+        its list of ``warnings``, if the model knows what it was trained on.
     """
     request = request or SegmentRequest()
     model = requested_model(request)
     limits = measure_limits(slide, model.mpp, model.percentiles)
+    reference = QualityReference.from_card(model.card)
+    quality = {} if reference is None else {"quality": reference.record(slide_quality(slide))}
     return {
         "step": "segment",
         "slide": slide.fingerprint,
@@ -46,6 +51,9 @@ def provenance(slide: Slide, request: SegmentRequest | None = None) -> dict[str,
         },
         "region": None if request.region is None else list(request.region),
         "tissue_only": request.tissue_only,
+        # Nothing is found in tiles that cannot be read.
+        "broken_tiles": len(slide.broken),
         "device": device_name(choose_device(request.device)),
         "versions": {what: version(what) for what in ("napari-prts", "torch", "stardist")},
+        **quality,
     }

@@ -79,7 +79,9 @@ def glass_colour(cells: Cells, glass: Mask) -> tuple[int, int, int]:
     return int(red), int(green), int(blue)
 
 
-def find_tissue(cells: Cells, glass: Mask, smallest: int, largest_hole: int) -> Mask:
+def find_tissue(
+    cells: Cells, glass: Mask, smallest: int, largest_hole: int, other: Mask | None = None
+) -> Mask:
     """Return which cells show tissue.
 
     Parameters
@@ -90,12 +92,18 @@ def find_tissue(cells: Cells, glass: Mask, smallest: int, largest_hole: int) -> 
         As :func:`find_glass` returns it.
     smallest, largest_hole : int
         Cells: smaller objects are dust, smaller holes (fat, vessels) are filled.
+    other : ndarray of bool, shape (row, column), optional
+        What is neither tissue nor glass: pen marks, edges of coverslips.
     """
     seen = np.asarray(cells.colour.max(axis=2) > _BLACK)
+    if other is not None:
+        seen &= ~other
     if not glass.any():
         return seen
     over = density(cells.colour) - np.median(density(cells.colour[glass]))
-    tissue = ((cells.texture >= _SMOOTH) | (over > _density_threshold(over))) & seen
+    # A pen is darker than tissue and would set the threshold for it.
+    stained = over if seen.all() else over[seen]
+    tissue = ((cells.texture >= _SMOOTH) | (over > _density_threshold(stained))) & seen
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     tissue = cv2.morphologyEx(tissue.astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
     tissue = without_small(tissue, smallest)

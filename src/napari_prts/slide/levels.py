@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 
 from napari_prts.errors import SlideError
-from napari_prts.slide.pixels import KeptPixels, Pixels, RgbImage
+from napari_prts.slide.pixels import KeptPixels, LevelPixels, Pixels, RgbImage
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 SMALLEST_LEVEL = 1024
 # Levels are reduced in bands of this many rows, so that no level is held whole.
 BAND_ROWS = 512
-SMALLEST_CHUNK, LARGEST_CHUNK = 256, 1024
+# Chunks of dask: its own work grows with their number.
+SMALLEST_CHUNK, LARGEST_CHUNK = 512, 1024
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,17 @@ class Level:
 
     Parameters
     ----------
-    pixels : Pixels
+    pixels : LevelPixels
         Its pixels.
     downsample : float
         Level-0 pixels per pixel of this level, along rows and columns.
     """
 
-    pixels: Pixels
+    pixels: LevelPixels
     downsample: float
 
 
-def stack(levels: list[Pixels], name: str) -> tuple[Level, ...]:
+def stack(levels: Sequence[LevelPixels], name: str) -> tuple[Level, ...]:
     """Put levels in order, full resolution first, each with its downsampling.
 
     Raises
@@ -93,9 +95,9 @@ def halve(image: RgbImage) -> RgbImage:
     return np.asarray(reduced, np.uint8)
 
 
-def lower_levels(pixels: Pixels) -> list[Pixels]:
+def lower_levels(pixels: LevelPixels) -> list[LevelPixels]:
     """Make levels below a level, each half of the one above, when they are first read."""
-    made: list[Pixels] = []
+    made: list[LevelPixels] = []
     while not is_small_enough(pixels.shape):
         pixels = _halved(pixels)
         made.append(pixels)
@@ -129,7 +131,7 @@ def as_dask(pixels: Pixels, name: str) -> da.Array:
     Returns
     -------
     dask.array.Array of uint8, shape (row, column, 3)
-        In chunks of 256 to 1,024 rows and columns where the level is that large.
+        In chunks of 512 to 1,024 rows and columns where the level is that large.
     """
     import dask.array as da
 
@@ -146,7 +148,7 @@ def as_dask(pixels: Pixels, name: str) -> da.Array:
 
 
 def _chunk_length(decoded: int) -> int:
-    """Length near to what is decoded together, from 256 to 1,024."""
+    """Length near to what is decoded together, from 512 to 1,024."""
     if decoded > LARGEST_CHUNK:
         pieces = math.ceil(decoded / LARGEST_CHUNK)
         return decoded // pieces if decoded % pieces == 0 else LARGEST_CHUNK
@@ -164,19 +166,27 @@ class _Sliceable:
         self.shape = (*pixels.shape, 3)
 
     def __getitem__(self, key: tuple[slice | int, ...]) -> Any:
-        rows, columns = (_spanned(key[axis], self.shape[axis]) for axis in (0, 1))
+        rows, columns = (spanned(key[axis], self.shape[axis]) for axis in (0, 1))
         image = self._pixels.read(rows.start, columns.start, rows.stop, columns.stop)
-        return image[_within(key[0]), _within(key[1]), key[2]]
+        return image[within(key[0]), within(key[1]), key[2]]
 
 
-def _spanned(part: slice | int, length: int) -> range:
-    """Return the run of positions from the first to the last that are asked for."""
+def spanned(part: slice | int, length: int) -> range:
+    """Return the run of positions from the first to the last that are asked for.
+
+    Parameters
+    ----------
+    part : slice or int
+        What is asked for, along one axis.
+    length : int
+        Of that axis.
+    """
     if not isinstance(part, slice):
         return range(part, part + 1)
     asked = range(*part.indices(length))
     return range(min(asked), max(asked) + 1) if asked else range(0)
 
 
-def _within(part: slice | int) -> slice | int:
+def within(part: slice | int) -> slice | int:
     """Return the same choice, counted within that run."""
     return slice(None, None, part.step) if isinstance(part, slice) else 0

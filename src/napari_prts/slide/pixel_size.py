@@ -17,6 +17,7 @@ SQUARE_WITHIN = 0.01
 
 UNKNOWN = "unknown"
 USER = "user"
+REMEMBERED = "user (remembered)"
 
 _MICRONS = {
     "m": 1e6,
@@ -66,6 +67,31 @@ class PixelSize:
         """Whether a slide scanner makes such pixels."""
         return all(SMALLEST_MPP <= size <= LARGEST_MPP for size in (self.height, self.width))
 
+    @property
+    def square(self) -> bool:
+        """Whether height and width are the same, but for rounding."""
+        return abs(self.height - self.width) <= SQUARE_WITHIN * (self.height + self.width) / 2
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The pixel size that a slide is opened with.
+
+    Parameters
+    ----------
+    mpp : float or None
+        um per level-0 pixel; None if it has to be asked for.
+    source : str
+        Where it comes from: the file's own words, ``"user"``,
+        ``"user (remembered)"`` or ``"unknown"``.
+    remark : str or None
+        Sentences for the user if what the file says is not believed.
+    """
+
+    mpp: float | None
+    source: str
+    remark: str | None = None
+
 
 def microns(value: float, unit: str) -> float | None:
     """Convert a length to um; None if the unit is not one of length."""
@@ -89,39 +115,60 @@ def check_mpp(mpp: float) -> float:
     return float(mpp)
 
 
-def settle(path: Path, stated: PixelSize | None, mpp: float | None) -> tuple[float | None, str]:
+def settle(
+    path: Path, stated: PixelSize | None, mpp: float | None, remembered: float | None = None
+) -> Settled:
     """Decide on microns per pixel and say where they come from.
+
+    What is given now goes before what the user once said about this slide, and
+    that goes before the file's word.
 
     Parameters
     ----------
     path : Path
-        The slide, for messages.
+        The slide, for the remark.
     stated : PixelSize or None
         What its file says.
     mpp : float or None
-        What the user says; it goes before the file's word.
+        What the user, or the caller, says now; um per level-0 pixel.
+    remembered : float or None
+        What the user said earlier, from
+        :class:`~napari_prts.slide.remembered.PixelSizeMemory`.
 
     Returns
     -------
-    tuple of (float or None, str)
-        um per level-0 pixel and its source; ``(None, "unknown")`` if neither
-        says anything that can be believed.
+    Settled
+        With ``mpp`` None and ``source`` ``"unknown"`` if nobody says anything
+        that can be believed. Pixels that are not square by the file are among
+        this: the user is asked, the slide is not refused.
 
     Raises
     ------
     SlideError
-        If the user's number is impossible, or the file's pixels are not square.
+        If the number given now is impossible.
     """
     if mpp is not None:
-        return check_mpp(mpp), USER
-    if stated is None or not stated.believable:
-        return None, UNKNOWN
-    mean = (stated.height + stated.width) / 2
-    if abs(stated.height - stated.width) > SQUARE_WITHIN * mean:
-        raise SlideError(
-            f"{path}: pixels are not square, {stated.height:g} um high and {stated.width:g} um "
-            f"wide by the {stated.source}. If that is a mistake in the file, give the right "
-            "microns per pixel (--mpp, or the field in the Slide widget); otherwise resample the "
-            "image to square pixels."
-        )
-    return mean, stated.source
+        return Settled(check_mpp(mpp), USER)
+    if remembered is not None:
+        return Settled(check_mpp(remembered), REMEMBERED)
+    if stated is None:
+        return Settled(None, UNKNOWN)
+    if not stated.believable:
+        return Settled(None, UNKNOWN, _remark(path, stated, _NO_SCANNER))
+    if not stated.square:
+        return Settled(None, UNKNOWN, _remark(path, stated, "not square"))
+    return Settled((stated.height + stated.width) / 2, stated.source)
+
+
+_NO_SCANNER = f"no slide has such pixels ({SMALLEST_MPP:g} to {LARGEST_MPP:g} um)"
+
+
+def _remark(path: Path, stated: PixelSize, why: str) -> str:
+    if stated.height == stated.width:
+        size = f"{stated.height:g} um"
+    else:
+        size = f"{stated.height:g} um high and {stated.width:g} um wide"
+    return (
+        f"By the {stated.source}, pixels of {path.name} are {size}: {why}. "
+        "Enter the right microns per pixel."
+    )

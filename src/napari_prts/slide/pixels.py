@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,11 +13,6 @@ from napari_prts.errors import SlideError
 from napari_prts.slide.colours import Coding, to_rgb
 
 RgbImage = NDArray[np.uint8]
-
-# Rows and columns of a block that is decoded and remembered: at least this many.
-SMALLEST_BLOCK = 256
-# Decoded blocks kept per slide; 128 MiB are about 170 blocks of 512 x 512.
-CACHE_BYTES = 128 * 1024 * 1024
 
 
 class Pixels(Protocol):
@@ -41,12 +34,45 @@ class Pixels(Protocol):
         Returns
         -------
         ndarray of uint8, shape (bottom - top, right - left, 3)
-            Red, green, blue.
+            Red, green, blue. It may be a view: not to be written to.
         """
         ...
 
 
-class ArrayPixels:
+class LevelPixels(Pixels, Protocol):
+    """One level of an open slide, as a window wants it too."""
+
+    def show(self, top: int, left: int, bottom: int, right: int) -> RgbImage:
+        """Read a rectangle for the screen; where nothing is there yet, the best that is."""
+        ...
+
+    def paste_remembered(self, image: RgbImage, top: int, left: int) -> bool:
+        """Write what is at hand of a rectangle into an image; decode nothing.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (row, column, 3)
+            Written to.
+        top, left : int
+            Where its corner lies in the level.
+
+        Returns
+        -------
+        bool
+            Whether the whole image is written.
+        """
+        ...
+
+
+class AllThere:
+    """For levels of which everything is there from the beginning."""
+
+    def show(self: Pixels, top: int, left: int, bottom: int, right: int) -> RgbImage:
+        """Read a rectangle; see :class:`LevelPixels`."""
+        return self.read(top, left, bottom, right)
+
+
+class ArrayPixels(AllThere):
     """RGB view of an array: numpy, memory map or zarr.
 
     Parameters
@@ -103,15 +129,38 @@ class ArrayPixels:
         except MemoryError:
             raise
         except Exception as error:  # Each codec has exceptions of its own.
-            raise SlideError(
-                f"{self._name}: rows {top} to {bottom}, columns {left} to {right} cannot be read "
-                f"({type(error).__name__}: {error}). The file is damaged or has changed since it "
-                "was opened: copy it again from where it came from and open it again."
-            ) from error
+            raise unreadable(self._name, (top, left, bottom, right), error) from error
         return to_rgb(found.transpose(self._order), self._coding)
 
+    def paste_remembered(self, image: RgbImage, top: int, left: int) -> bool:
+        """Read it if every rectangle is cheap; see :class:`LevelPixels`."""
+        if self.chunk is not None:
+            return False
+        image[:] = self.read(top, left, top + image.shape[0], left + image.shape[1])
+        return True
 
-class KeptPixels:
+
+def unreadable(name: str, rectangle: tuple[int, int, int, int], error: Exception) -> SlideError:
+    """Make the error for pixels that cannot be decoded.
+
+    Parameters
+    ----------
+    name : str
+        The file.
+    rectangle : tuple of int
+        Top, left, bottom, right.
+    error : Exception
+        What the decoder says.
+    """
+    top, left, bottom, right = rectangle
+    return SlideError(
+        f"{name}: rows {top} to {bottom}, columns {left} to {right} cannot be read "
+        f"({type(error).__name__}: {error}). The file is damaged or has changed since it "
+        "was opened: copy it again from where it came from and open it again."
+    )
+
+
+class KeptPixels(AllThere):
     """A level that is made when it is first read, and then stays in memory.
 
     Parameters
@@ -134,6 +183,13 @@ class KeptPixels:
         """Read a rectangle; see :class:`Pixels`."""
         return self._whole()[top:bottom, left:right]
 
+    def paste_remembered(self, image: RgbImage, top: int, left: int) -> bool:
+        """Copy it if the pixels are made; see :class:`LevelPixels`."""
+        if self._image is None:
+            return False
+        image[:] = self._image[top : top + image.shape[0], left : left + image.shape[1]]
+        return True
+
     def _whole(self) -> RgbImage:
         with self._lock:
             if self._image is None:
@@ -143,88 +199,3 @@ class KeptPixels:
                 # What it was made from may be large: let it go.
                 self._make = None
             return self._image
-
-
-class BlockCache:
-    """The most recently used decoded blocks of a slide.
-
-    Parameters
-    ----------
-    budget : int
-        Bytes to keep at most.
-    """
-
-    def __init__(self, budget: int = CACHE_BYTES) -> None:
-        self._budget = budget
-        self._blocks: OrderedDict[Hashable, RgbImage] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable, make: Callable[[], RgbImage]) -> RgbImage:
-        """Return the block of a key, made by ``make`` if it is not there.
-
-        Two threads that miss the same block both make it; no thread waits for
-        another one's decoding.
-        """
-        with self._lock:
-            block = self._blocks.get(key)
-            if block is not None:
-                self._blocks.move_to_end(key)
-                return block
-        block = make()
-        block.flags.writeable = False
-        with self._lock:
-            if key not in self._blocks:
-                self._blocks[key] = block
-                self._bytes += block.nbytes
-            while self._bytes > self._budget and len(self._blocks) > 1:
-                _, oldest = self._blocks.popitem(last=False)
-                self._bytes -= oldest.nbytes
-        return block
-
-
-class CachedPixels:
-    """Chunked pixels read block by block through a :class:`BlockCache`.
-
-    Parameters
-    ----------
-    inner : Pixels
-        Where blocks are decoded; its ``chunk`` is not None.
-    cache : BlockCache
-        Shared by the levels of a slide.
-    """
-
-    def __init__(self, inner: Pixels, cache: BlockCache) -> None:
-        assert inner.chunk is not None
-        self._inner = inner
-        self._cache = cache
-        self.shape = inner.shape
-        rows, columns = inner.chunk
-        self.chunk: tuple[int, int] = (_block_length(rows), _block_length(columns))
-
-    def read(self, top: int, left: int, bottom: int, right: int) -> RgbImage:
-        """Read a rectangle; see :class:`Pixels`."""
-        image = np.empty((bottom - top, right - left, 3), np.uint8)
-        rows, columns = self.chunk
-        for block_row in range(top // rows, -(-bottom // rows)):
-            for block_column in range(left // columns, -(-right // columns)):
-                r0, c0 = block_row * rows, block_column * columns
-                block = self._block(r0, c0)
-                t, b = max(top, r0), min(bottom, r0 + rows)
-                le, r = max(left, c0), min(right, c0 + columns)
-                image[t - top : b - top, le - left : r - left] = block[
-                    t - r0 : b - r0, le - c0 : r - c0
-                ]
-        return image
-
-    def _block(self, top: int, left: int) -> RgbImage:
-        rows, columns = self.chunk
-        bottom = min(top + rows, self.shape[0])
-        right = min(left + columns, self.shape[1])
-        return self._cache.get(
-            (id(self), top, left), lambda: self._inner.read(top, left, bottom, right)
-        )
-
-
-def _block_length(chunk: int) -> int:
-    return chunk * math.ceil(SMALLEST_BLOCK / chunk)

@@ -1,141 +1,122 @@
-"""Pyramids that are built once and kept in the cache, for large files without one."""
+"""A pyramid in a zarr folder: written from the first row on, opened again."""
 
 from __future__ import annotations
 
-import math
-import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
-from zarr.codecs import ZstdCodec
 
-from napari_prts.errors import SlideError
-from napari_prts.files import cache_folder, written_aside
-from napari_prts.jobs import Job, Progress
-from napari_prts.slide.levels import BAND_ROWS, halve, halved_shape, is_small_enough
-from napari_prts.slide.pixels import ArrayPixels, Pixels, RgbImage
+from napari_prts.slide.damage import BrokenTile
+from napari_prts.slide.levels import BAND_ROWS, halve
+from napari_prts.slide.pixels import RgbImage
 
-_VERSION = 1
-_CHUNK = 512
+CHUNK = 512
+_VERSION = 2
 
 
-def cached_pyramid(fingerprint: str, shape: tuple[int, int]) -> list[Pixels] | None:
-    """Open the pyramid of a file if it was built before.
+@dataclass(frozen=True)
+class StoredPyramid:
+    """A whole pyramid.
 
     Parameters
     ----------
-    fingerprint : str
-        Of the file.
     shape : tuple of int
         Rows and columns of the level that it was built from.
-
-    Returns
-    -------
-    list of Pixels or None
-        That level and those below it; the first one only if it was stored.
+    arrays : tuple of zarr.Array or None
+        Its levels, full resolution first; None for the first one if that was not stored.
+    broken : tuple of BrokenTile
+        Tiles of the source that could not be decoded.
     """
-    folder = _folder(fingerprint)
-    if not folder.is_dir():
-        return None
-    try:
-        group = zarr.open_group(folder, mode="r")
-        stored = dict(group.attrs)
-        if stored.get("version") != _VERSION or stored.get("shape") != list(shape):
-            return None
-        return _pixels(group, folder)
-    except (OSError, KeyError, ValueError):
-        # Something of the cache was removed or cut short: it is built again.
-        return None
+
+    shape: tuple[int, int]
+    arrays: tuple[Any, ...]
+    broken: tuple[BrokenTile, ...]
 
 
-def build_pyramid(
-    pixels: Pixels, fingerprint: str, name: str, keep_first: bool
-) -> Job[list[Pixels]]:
-    """Build the levels below a level, and store them.
-
-    The source is read once, in bands of rows; nothing else is held in memory.
-
-    Parameters
-    ----------
-    pixels : Pixels
-        The level to begin with.
-    fingerprint, name : str
-        Of its file; the name is for messages.
-    keep_first : bool
-        Whether to store that level too, because its file can only be read whole.
-
-    Yields
-    ------
-    Progress
-        In rows.
+def open_pyramid(folder: Path) -> StoredPyramid:
+    """Open what :func:`create_pyramid` and :class:`PyramidWriter` have written.
 
     Raises
     ------
-    SlideError
-        If the source is damaged or the cache cannot be written.
+    OSError, KeyError, ValueError, TypeError
+        If it is not whole, or of another version.
     """
-    target = _folder(fingerprint)
-    try:
-        with written_aside(target) as aside:
-            yield from _write(pixels, aside, name, keep_first)
-        return _pixels(zarr.open_group(target, mode="r"), target)
-    except OSError as error:
-        room = math.prod(pixels.shape) * 4 / 2**30
-        free = shutil.disk_usage(cache_folder()).free / 2**30
-        raise SlideError(
-            f"{name}: the pyramid cannot be written to {target.parent} "
-            f"({error.strerror or error}); {free:.1f} GiB are free there, up to {room:.1f} are "
-            "needed. Make room, or let the environment variable NAPARI_PRTS_CACHE name another "
-            "folder."
-        ) from error
+    # Imported when needed: a slide with a pyramid is on screen before zarr is loaded.
+    import zarr
+
+    group = zarr.open_group(folder, mode="r")
+    stored: dict[str, Any] = dict(group.attrs)
+    if stored["version"] != _VERSION:
+        raise ValueError(f"{folder} is of version {stored['version']}")
+    arrays = [group[str(i)] if i >= stored["first"] else None for i in range(stored["levels"])]
+    rows, columns = stored["shape"]
+    broken = tuple(BrokenTile(**tile) for tile in stored["broken"])
+    return StoredPyramid((int(rows), int(columns)), tuple(arrays), broken)
 
 
-def _folder(fingerprint: str) -> Path:
-    return cache_folder() / "pyramids" / f"{fingerprint}.zarr"
+class StoredArray:
+    """A stored level that says so when a file of it is gone; zarr would read that as black.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        The level.
+    """
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self._folder = Path(array.store.root) / array.path / "c"
+        self.shape: tuple[int, ...] = array.shape
+        self.chunks: tuple[int, ...] = array.chunks
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> Any:
+        rows, columns = (
+            range(part.start // size, -(-part.stop // size))
+            for part, size in zip(key[:2], self.chunks[:2], strict=True)
+        )
+        for file in (self._folder / f"{r}" / f"{c}" / "0" for r in rows for c in columns):
+            if not file.exists():
+                raise FileNotFoundError(f"{file} is gone")
+        return self._array[key]
 
 
-def _pixels(group: Any, folder: Path) -> list[Pixels]:
-    count = int(group.attrs["levels"])
-    first = int(group.attrs["first"])
-    name = f"{folder} (a cached copy; delete that folder to have it made again)"
-    return [
-        ArrayPixels(group[str(index)], name, chunk=(_CHUNK, _CHUNK))
-        for index in range(first, count)
-    ]
+def create_pyramid(folder: Path, shapes: Sequence[tuple[int, int]], first: int) -> PyramidWriter:
+    """Make the empty levels of a pyramid.
 
+    Parameters
+    ----------
+    folder : Path
+        Zarr folder to make.
+    shapes : sequence of tuple of int
+        Rows and columns of the levels, full resolution first, each half of the one before.
+    first : int
+        The first level to store.
 
-def _write(pixels: Pixels, folder: Path, name: str, keep_first: bool) -> Job[None]:
-    shapes = [pixels.shape]
-    while not is_small_enough(shapes[-1]):
-        shapes.append(halved_shape(shapes[-1]))
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    import zarr
+
     group = zarr.create_group(folder)
-    writer: _LevelWriter | None = None
-    first = 0 if keep_first else 1
-    for index in reversed(range(len(shapes))):
-        array = _array(group, index, shapes[index]) if index >= first else None
-        writer = _LevelWriter(array, writer)
-    assert writer is not None
-    rows, columns = pixels.shape
-    band = _band_rows(pixels)
-    for top in range(0, rows, band):
-        yield Progress(top, rows, "rows", f"making the pyramid of {name}, once")
-        writer.push(pixels.read(top, 0, min(top + band, rows), columns))
-    writer.finish()
-    # Written last: a pyramid without it is not whole.
-    group.attrs.update(
-        {"version": _VERSION, "shape": list(pixels.shape), "levels": len(shapes), "first": first}
-    )
-    yield Progress(rows, rows, "rows", f"the pyramid of {name} is made")
+    arrays = [
+        _create(group, index, shape) if index >= first else None
+        for index, shape in enumerate(shapes)
+    ]
+    return PyramidWriter(group, tuple(arrays), shapes[0], first)
 
 
-def _array(group: Any, index: int, shape: tuple[int, int]) -> Any:
-    chunk = (min(_CHUNK, shape[0]), min(_CHUNK, shape[1]), 3)
+def _create(group: Any, index: int, shape: tuple[int, int]) -> Any:
+    from zarr.codecs import ZstdCodec
+
     return group.create_array(
         str(index),
         shape=(*shape, 3),
-        chunks=chunk,
+        chunks=(min(CHUNK, shape[0]), min(CHUNK, shape[1]), 3),
         dtype="uint8",
         # Level 1 is as small as higher ones on H&E and twice as quick.
         compressors=[ZstdCodec(level=1)],
@@ -144,10 +125,58 @@ def _array(group: Any, index: int, shape: tuple[int, int]) -> Any:
     )
 
 
-def _band_rows(pixels: Pixels) -> int:
-    """Rows to read at once: whole chunks of the source, so that none is decoded twice."""
-    rows = pixels.chunk[0] if pixels.chunk is not None else BAND_ROWS
-    return rows * math.ceil(BAND_ROWS / rows)
+class PyramidWriter:
+    """Takes the rows of the first level and writes all levels.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        The folder.
+    arrays : tuple of zarr.Array or None
+        Its levels; None for one that is not stored.
+    shape : tuple of int
+        Rows and columns of the first level.
+    first : int
+        The first level that is stored.
+    """
+
+    def __init__(
+        self, group: Any, arrays: tuple[Any, ...], shape: tuple[int, int], first: int
+    ) -> None:
+        self._group = group
+        self.arrays = arrays
+        self._shape = shape
+        self._first = first
+        writers: list[_LevelWriter] = []
+        for array in reversed(arrays):
+            writers.append(_LevelWriter(array, writers[-1] if writers else None))
+        self._writers = writers[::-1]
+
+    def push(self, rows: RgbImage) -> list[int]:
+        """Take the next rows of the first level.
+
+        Returns
+        -------
+        list of int
+            Rows written so far, by level.
+        """
+        self._writers[0].push(rows)
+        return [writer.written for writer in self._writers]
+
+    def finish(self, broken: Sequence[BrokenTile]) -> list[int]:
+        """Write what is left, and mark the pyramid as whole; see :meth:`push`."""
+        self._writers[0].finish()
+        # Written last: a pyramid without it is not whole.
+        self._group.attrs.update(
+            {
+                "version": _VERSION,
+                "shape": list(self._shape),
+                "levels": len(self.arrays),
+                "first": self._first,
+                "broken": [asdict(tile) for tile in broken],
+            }
+        )
+        return [writer.written for writer in self._writers]
 
 
 class _LevelWriter:
@@ -165,18 +194,18 @@ class _LevelWriter:
         self._array = array
         self._below = below
         self._held: list[RgbImage] = []
-        self._written = 0
+        self.written = 0
 
     def push(self, rows: RgbImage) -> None:
         """Take the next rows, write the bands that are full."""
         self._held.append(rows)
         if sum(map(len, self._held)) < BAND_ROWS:
             return
-        held = np.concatenate(self._held)
+        held = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
         full = len(held) - len(held) % BAND_ROWS
         for top in range(0, full, BAND_ROWS):
             self._write(held[top : top + BAND_ROWS])
-        self._held = [held[full:].copy()]
+        self._held = [held[full:].copy()] if full < len(held) else []
 
     def finish(self) -> None:
         """Write what is left, here and below."""
@@ -188,7 +217,7 @@ class _LevelWriter:
 
     def _write(self, band: RgbImage) -> None:
         if self._array is not None:
-            self._array[self._written : self._written + len(band)] = band
-        self._written += len(band)
+            self._array[self.written : self.written + len(band)] = band
+        self.written += len(band)
         if self._below is not None:
             self._below.push(halve(band))

@@ -95,7 +95,9 @@ def read_exact(levels: Sequence[Level], rectangle: Rectangle) -> RgbImage | None
     if top < 0 or left < 0 or top + rectangle.height > rows or left + rectangle.width > columns:
         return None
     r, c = int(top), int(left)
-    return level.pixels.read(r, c, r + rectangle.height, c + rectangle.width).copy()
+    found = level.pixels.read(r, c, r + rectangle.height, c + rectangle.width)
+    # A view of what is remembered is copied, so that the caller may write to it.
+    return found if found.flags.owndata and found.flags.writeable else found.copy()
 
 
 def bands(rectangle: Rectangle) -> list[Rectangle]:

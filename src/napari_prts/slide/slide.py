@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,8 @@ from napari_prts.slide.slide_file import check_dtype, check_samples
 if TYPE_CHECKING:
     import dask.array as da
 
+    from napari_prts.slide.damage import BrokenTile, Damage
+    from napari_prts.slide.growing import Growth
     from napari_prts.slide.tissue import Survey
 
 
@@ -53,19 +55,33 @@ class Slide:
     path : Path or None
         File or OME-Zarr folder; None for an array.
     format : str
-        ``"aperio-svs"``, ``"tiff"``, ``"ome-tiff"``, ``"ome-zarr"``, ``"jpeg"``,
-        ``"png"`` or ``"array"``.
+        For example ``"aperio-svs"``, ``"tiff"``, ``"ome-zarr"``, ``"dicom"``, ``"jpeg"``
+        or ``"array"``.
     stack : tuple of Level
         The pyramid, full resolution first.
     mpp : float or None
         um per level-0 pixel, None if unknown.
     mpp_source : str
-        ``"file (Aperio MPP)"``, ``"file (OME)"``, ``"file (TIFF resolution)"``,
-        ``"user"`` (and what is added to it) or ``"unknown"``.
+        For example ``"file (Aperio MPP)"``, ``"file (TIFF resolution)"``, ``"user"`` (and
+        what is added to it) or ``"unknown"``.
     fingerprint : str
         By content: the same for a moved file and for any ``mpp``.
     name : str
         File name, or the name given to an array.
+    associated : mapping of str to callable
+        Pictures that come with it, by name: ``"macro"``, ``"thumbnail"``, ``"label"``
+        (it may carry a patient's name: show it only when asked). Each is read when
+        called, as (row, column, 3) uint8.
+    remarks : tuple of str
+        Sentences for the user about what is not as it should be in the file.
+    stated_mpp : float or None
+        um per level-0 pixel by the file's own word, whatever :attr:`mpp` is.
+    stated_source : str
+        Where the file states it.
+    growth : Growth or None
+        What builds its missing levels, if it was opened without waiting for them.
+    damage : Damage or None
+        The tiles found broken so far; None for an array.
     """
 
     path: Path | None
@@ -75,6 +91,12 @@ class Slide:
     mpp_source: str
     fingerprint: str
     name: str
+    associated: Mapping[str, Callable[[], RgbImage]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    stated_mpp: float | None = None
+    stated_source: str = UNKNOWN
+    growth: Growth | None = None
+    damage: Damage | None = None
     _survey: _Once = field(default_factory=_Once, repr=False)
 
     @classmethod
@@ -137,6 +159,11 @@ class Slide:
         """
         return self.survey().background
 
+    @property
+    def broken(self) -> tuple[BrokenTile, ...]:
+        """Tiles found broken so far; they read as white, like bare glass."""
+        return () if self.damage is None else self.damage.tiles
+
     def require_mpp(self) -> float:
         """Return um per level-0 pixel.
 
@@ -171,6 +198,11 @@ class Slide:
         # What was found with the old size, such as the tissue, does not hold for the new one.
         return replace(self, mpp=check_mpp(mpp), mpp_source=source, _survey=_Once())
 
+    def as_stated(self) -> Slide:
+        """Return the same slide with the pixel size that its file states."""
+        stated = self.stated_mpp
+        return replace(self, mpp=stated, mpp_source=self.stated_source, _survey=_Once())
+
     def read(
         self, row: float, column: float, height: int, width: int, *, mpp: float | None = None
     ) -> RgbImage:
@@ -192,14 +224,15 @@ class Slide:
         Returns
         -------
         ndarray of uint8, shape (height, width, 3)
-            Red, green, blue; :attr:`background` outside the slide.
+            Red, green, blue; :attr:`background` outside the slide, white where a
+            tile is broken (see :attr:`broken`).
 
         Raises
         ------
         MissingPixelSizeError
             If ``mpp`` is given and that of the slide is unknown.
         SlideError
-            If the file is damaged there, or the rectangle is none.
+            If the pixels are not there yet (see :attr:`growth`), or the rectangle is none.
         """
         if not (height > 0 and width > 0 and math.isfinite(row) and math.isfinite(column)):
             raise SlideError(

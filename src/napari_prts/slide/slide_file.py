@@ -24,7 +24,9 @@ class SlideFile:
     path : Path
         Where it is.
     format : str
-        ``"aperio-svs"``, ``"tiff"``, ``"ome-tiff"``, ``"ome-zarr"``, ``"jpeg"`` or ``"png"``.
+        ``"aperio-svs"``, ``"hamamatsu-ndpi"``, ``"philips-tiff"``, ``"ventana-bif"``,
+        ``"ome-tiff"``, ``"tiff"``, ``"ome-zarr"``, ``"dicom"``, ``"jpeg"``, ``"png"``, or what
+        OpenSlide calls it.
     fingerprint : str
         By content.
     stated : PixelSize or None

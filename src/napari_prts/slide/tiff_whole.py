@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _SIZES |= {16: 8, 17: 8, 18: 8}
 
 
-def check_whole(path: Path, file: Any, series: Any) -> None:
+def check_whole(path: Path, file: Any, series: Any = None) -> None:
     """Refuse a TIFF of which something is missing.
 
     A slide whose copying broke off often opens well and shows its beginning;
@@ -28,7 +29,7 @@ def check_whole(path: Path, file: Any, series: Any) -> None:
         The slide, for messages.
     file : tifffile.TiffFile
         The open file.
-    series : tifffile.TiffPageSeries
+    series : tifffile.TiffPageSeries, optional
         The picture, whose levels may lie in sub-directories and other files.
 
     Raises
@@ -36,7 +37,8 @@ def check_whole(path: Path, file: Any, series: Any) -> None:
     SlideError
         If pixels, values or directories lie beyond the end of the file.
     """
-    pages = [*file.pages, *(page for level in series.levels for page in level.pages)]
+    levels = [] if series is None else series.levels
+    pages = [*file.pages, *(page for level in levels for page in level.pages)]
     for page in pages:
         if page is None:
             raise SlideError(
@@ -44,10 +46,22 @@ def check_whole(path: Path, file: Any, series: Any) -> None:
                 "Copy all files of the slide into one folder."
             )
         _check_pixels(path, page)
-        # Hamamatsu's NDPI has its own way with offsets.
-        if not file.is_ndpi:
-            _check_values(path, page)
+        _check_values(path, page)
+    for level in levels:
+        _check_tiles(path, level.keyframe)
+        if _samples(level.keyframe) != _samples(levels[0].keyframe):
+            raise damaged(path, "its levels do not hold the same colours")
     _check_chain(path, file)
+
+
+def _check_tiles(path: Path, page: Any) -> None:
+    tile = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip,)
+    if min(*tile, page.imagelength, page.imagewidth) < 1:
+        raise damaged(path, "its image or its tiles have no size")
+
+
+def _samples(page: Any) -> tuple[object, ...]:
+    return page.dtype, page.samplesperpixel, page.planarconfig
 
 
 def _check_pixels(path: Path, page: Any) -> None:
@@ -65,14 +79,22 @@ def _check_values(path: Path, page: Any) -> None:
     handle.seek(page.offset)
     count = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))[0]
     tags = handle.read(count * tiff.tagsize)
-    for start in range(0, len(tags) - tiff.tagsize + 1, tiff.tagsize):
-        tag = tags[start : start + tiff.tagsize]
+    high = _high_bytes(handle, count) if tiff.is_ndpi else b""
+    for number, start in enumerate(range(0, len(tags) - tiff.tagsize + 1, tiff.tagsize)):
+        # NDPI has 32-bit values and offsets, and four more bytes for each behind the directory.
+        tag = tags[start : start + tiff.tagsize] + high[4 * number : 4 * number + 4]
         kind = struct.unpack(tiff.tagformat1, tag[:4])[1]
-        number, value = struct.unpack(tiff.tagformat2, tag[4:])
-        size = number * _SIZES.get(kind, 0)
+        values, value = struct.unpack(tiff.tagformat2, tag[4:])
+        size = values * _SIZES.get(kind, 0)
         if size > tiff.tagoffsetthreshold:
             offset = struct.unpack(tiff.offsetformat, value)[0]
             _check_end(path, page, offset + size, "values of a directory")
+
+
+def _high_bytes(handle: Any, count: int) -> bytes:
+    """Read an NDPI directory's second part, after the offset of the next directory."""
+    handle.seek(8, os.SEEK_CUR)
+    return bytes(handle.read(4 * count)).ljust(4 * count, b"\0")
 
 
 def _check_end(path: Path, page: Any, end: int, what: str) -> None:

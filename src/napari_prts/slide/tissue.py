@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_prts.slide.artefacts import find_edges, find_folds, find_pen
 from napari_prts.slide.glass import Cells, density, find_glass, find_tissue, glass_colour
 from napari_prts.slide.regions import Rectangle, sample
 
@@ -97,18 +98,28 @@ class Survey:
         Where tissue is.
     background : tuple of int
         Red, green, blue of bare glass; white if there is none.
+    pen : TissueMask
+        Where the slide seems to be drawn on with a felt pen; never tissue.
+    folds : TissueMask
+        Where tissue seems to lie on tissue; part of the tissue.
+    remembered : dict
+        What others measured of this slide and need not measure again.
     """
 
     tissue: TissueMask
     background: tuple[int, int, int]
+    pen: TissueMask
+    folds: TissueMask
+    remembered: dict[Any, Any] = field(default_factory=dict, repr=False)
 
 
 def tissue_mask(slide: Slide) -> TissueMask:
     """Find the tissue of a slide.
 
     Cells of 8 to 16 um are tissue if they have texture or are darker than the
-    glass. Black areas that were never scanned are not. A picture without any
-    glass is all tissue. The mask is made once per slide.
+    glass. Marks of felt pens, edges of coverslips and areas that were never
+    scanned are not. A picture without any glass is all tissue. The mask is made
+    once per slide.
     """
     return slide.survey().tissue
 
@@ -118,14 +129,19 @@ def look_at(slide: Slide) -> Survey:
     grid = _grid_for(slide)
     cells = _measure(slide, grid)
     glass = find_glass(cells)
-    area = (grid.cell * (slide.mpp or _CELL_UM / _CELL_PIXELS)) ** 2
+    background = glass_colour(cells, glass)
+    cell_um = grid.cell * (slide.mpp or _CELL_UM / _CELL_PIXELS)
+    pen = find_pen(cells, background, cell_um)
+    other = pen | find_edges(cells, background, cell_um)
     # On a picture of a few cells, dust and holes are what is small beside it.
-    small = [
-        math.ceil(min(limit / area, _SMALL_SHARE * glass.size))
+    dust, hole = (
+        math.ceil(min(limit / cell_um**2, _SMALL_SHARE * glass.size))
         for limit in (_SMALLEST_UM2, _LARGEST_HOLE_UM2)
-    ]
-    tissue = find_tissue(cells, glass, *small)
-    return Survey(TissueMask(tissue, grid.cell), glass_colour(cells, glass))
+    )
+    tissue = find_tissue(cells, glass & ~other, dust, hole, other)
+    folds = find_folds(cells, tissue, background, cell_um)
+    found, drawn, folded = (TissueMask(mask, grid.cell) for mask in (tissue, pen, folds))
+    return Survey(found, background, drawn, folded)
 
 
 @dataclass(frozen=True)

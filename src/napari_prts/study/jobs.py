@@ -16,6 +16,7 @@ from napari_prts.expression import predict as predict_expression
 from napari_prts.expression import train as train_expression
 from napari_prts.features import ExtractRequest, FeatureStore, extract
 from napari_prts.jobs import Job
+from napari_prts.slide.quality import slide_quality_job
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -71,12 +72,15 @@ def predict_job(
     Yields
     ------
     Progress
-        First in nuclei encoded, then in cells predicted.
+        In windows of the slide whose quality is measured, if the model knows that of its
+        training slide; then in nuclei encoded, then in cells predicted.
 
     Returns
     -------
     AnnData
-        Predicted expression, one row a nucleus.
+        Predicted expression, one row a nucleus. ``uns["prts"]["quality"]`` holds focus and
+        stain of the slide, and ``warnings`` (list of str) where they differ from what the
+        model was trained on.
 
     Raises
     ------
@@ -87,9 +91,15 @@ def predict_job(
     """
     _require(nuclei)
     bundle = load_bundle(request.model) if isinstance(request.model, str | Path) else request.model
+    reference = bundle.quality_reference
+    quality = None if reference is None else (yield from slide_quality_job(slide))
     wanted = ExtractRequest(encoder=bundle.encoder, batch=request.batch, device=request.device)
     features = yield from extract(slide, nuclei, wanted, store)
-    return (yield from predict_expression(features, nuclei, slide, bundle))
+    predicted = yield from predict_expression(features, nuclei, slide, bundle)
+    if reference is not None and quality is not None:
+        predicted.uns["prts"]["quality"] = reference.record(quality)
+    predicted.uns["prts"]["broken_tiles"] = len(slide.broken)
+    return predicted
 
 
 def train_job(
@@ -104,7 +114,8 @@ def train_job(
     Yields
     ------
     Progress
-        First in nuclei encoded, then in epochs.
+        In windows of the slide whose quality is measured, then in nuclei encoded, then in
+        epochs.
 
     Returns
     -------
@@ -117,6 +128,8 @@ def train_job(
         If there are no nuclei, or too few measured cells.
     """
     _require(nuclei)
+    # The training asks for it too: measured here, it can be cancelled, and is remembered.
+    yield from slide_quality_job(slide)
     wanted = ExtractRequest(encoder=request.encoder, device=request.device)
     features = yield from extract(slide, nuclei, wanted, store)
     return (yield from train_expression(features, measured, nuclei, slide, request.training))

@@ -80,15 +80,32 @@ class StudyState:
             self._store = FeatureStore()
         return self._store
 
-    def set_mpp(self, mpp: float) -> None:
+    def set_mpp(self, mpp: float | None) -> None:
         """State the pixel size in microns per level-0 pixel.
+
+        For a slide in a file it is remembered: the next time the slide is opened,
+        this size goes before the file's.
+
+        Parameters
+        ----------
+        mpp : float or None
+            None forgets what was stated and takes the file's word again.
 
         Raises
         ------
         SlideError
-            If the value is not a plausible pixel size.
+            If the value is not a plausible pixel size, or cannot be remembered.
         """
-        self._slide = self._slide.with_mpp(mpp)
+        from napari_prts.slide.remembered import PixelSizeMemory
+
+        slide = self._slide.as_stated() if mpp is None else self._slide.with_mpp(mpp)
+        if slide.path is not None:
+            memory = PixelSizeMemory()
+            if mpp is None:
+                memory.forget(slide.fingerprint)
+            else:
+                memory.remember(slide.fingerprint, mpp, slide.name)
+        self._slide = slide
         self.slide_changed.emit()
 
     @property

@@ -1,4 +1,4 @@
-"""The slide as an image layer in micrometres."""
+"""The slide as an image layer in micrometres, read without making the window wait."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from napari_prts.viewer.layer_book import LayerBook, Role
 if TYPE_CHECKING:
     from napari_prts.slide import Slide
 
+SCREEN_KEY = "prts_screen"
 SLIDE_NAME = "H&E"
 COPY_NAME = "H&E (predicted side)"
 
@@ -26,13 +27,20 @@ def geometry(slide: Slide) -> dict[str, Any]:
 
 
 def image_arguments(slide: Slide) -> dict[str, Any]:
-    """Return ``data`` and the other arguments of a lazy image layer of a slide."""
-    levels = list(slide.levels)
-    multiscale = len(levels) > 1
+    """Return ``data`` and the other arguments of a lazy image layer of a slide.
+
+    Its metadata hold the :class:`~napari_prts.slide.screen.Screen` that reads it: whoever
+    shows the layer redraws it when that has more to show.
+    """
+    from napari_prts.slide.screen import Screen
+
+    screen = Screen(slide)
+    multiscale = len(screen.levels) > 1
     return {
-        "data": levels if multiscale else levels[0],
+        "data": screen.levels if multiscale else screen.levels[0],
         "multiscale": multiscale,
         "rgb": True,
+        "metadata": {SCREEN_KEY: screen},
         **geometry(slide),
     }
 

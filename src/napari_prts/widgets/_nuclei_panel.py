@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QComboBox,
@@ -155,14 +155,17 @@ class NucleiPanel(Panel):
             return
         self._region, self._drawn = region, None
 
-        def make() -> Job[Nuclei]:
-            from napari_prts.segmentation import segment
+        slide = study.slide
 
-            job: Job[Nuclei] = segment(study.slide, request)
-            return job
+        def make() -> Job[tuple[Nuclei, dict[str, Any]]]:
+            from napari_prts.segmentation import provenance, segment
 
-        def done(found: Nuclei) -> None:
-            self._take_over(study, found, request)
+            found = yield from segment(slide, request)
+            # It measures stain and focus: not for the window's own thread.
+            return found, provenance(slide, request)
+
+        def done(made: tuple[Nuclei, dict[str, Any]]) -> None:
+            self._take_over(study, *made, region)
 
         self.session.jobs.submit(Task(self.tag, "Finding nuclei", make, done, self._on_partial))
 
@@ -196,12 +199,14 @@ class NucleiPanel(Panel):
         if view is not None and report.partial is not None and len(report.partial):
             self._drawn = view.nuclei.show_partial(report.partial, self._drawn)
 
-    def _take_over(self, study: Study, found: Nuclei, request: SegmentRequest) -> None:
-        from napari_prts.segmentation import provenance
-
+    def _take_over(
+        self, study: Study, found: Nuclei, record: dict[str, Any], region: Region | None
+    ) -> None:
         if not len(found):
             show_info("No nuclei found there. Check the pixel size, or lower the probability.")
-        study.set_segmented(found, request.region, provenance(study.slide, request))
+        study.set_segmented(found, region, record)
+        for warning in record.get("quality", {}).get("warnings", ()):
+            show_warning(warning)
 
     def _on_where(self, where: str) -> None:
         if where == DRAWN and self.session.view is not None:

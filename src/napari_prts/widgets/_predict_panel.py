@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -56,6 +56,7 @@ class PredictPanel(Panel):
         self.predict_button.clicked.connect(self.predict)
         self.model_button.clicked.connect(self._choose_model)
         self.save_button.clicked.connect(self._choose_save)
+        self._warned: set[str] = set()
         self._again = QTimer(self)
         self._again.setSingleShot(True)
         self._again.setInterval(600)
@@ -161,7 +162,19 @@ class PredictPanel(Panel):
 
             return predict_job(slide, nuclei, request, study.store)
 
-        self.session.jobs.submit(Task(self.tag, "Predicting", make, study.set_predicted))
+        def done(predicted: AnnData) -> None:
+            study.set_predicted(predicted)
+            self._warn(predicted)
+
+        self.session.jobs.submit(Task(self.tag, "Predicting", make, done))
+
+    def _warn(self, predicted: AnnData) -> None:
+        """Say once what the model has not seen, not again after each correction."""
+        warnings = predicted.uns["prts"].get("quality", {}).get("warnings", ())
+        for warning in warnings:
+            if warning not in self._warned:
+                show_warning(warning)
+        self._warned = set(warnings)
 
     def _on_corrected(self) -> None:
         study = self.study

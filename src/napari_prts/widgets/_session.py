@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_prts.study import Autosave, Study
 from napari_prts.viewer import Role, StudyView
 from napari_prts.viewer.layer_book import ROLE_KEY
-from napari_prts.viewer.readers import SLIDE_KEY
+from napari_prts.viewer.readers import SLIDE_KEY, picture_layer
+from napari_prts.viewer.slide_view import SCREEN_KEY
+from napari_prts.widgets._arrivals import Arrivals
 from napari_prts.widgets._jobs import JobRunner, Task
+from napari_prts.widgets._other_slide import Answer, ask_about_other_slide
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
+    from napari_prts.jobs import Job
     from napari_prts.slide import Slide
 
 SESSION_KEY = "prts_session"
@@ -35,6 +41,8 @@ class Session:
     ----------
     study_changed : psygnal.Signal
         Emitted after another slide's study is on screen.
+    ask : callable
+        Asks the user what shall become of a second slide.
     """
 
     study_changed = Signal()
@@ -45,8 +53,12 @@ class Session:
         self._study: Study | None = None
         self._view: StudyView | None = None
         self._autosaving = False
+        self._arrivals: dict[Layer, Arrivals] = {}
+        self.ask: Callable[[Study, Slide], Answer] = ask_about_other_slide
         viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
         for layer in list(viewer.layers):
+            self._watch(layer)
             self._adopt(layer)
 
     @property
@@ -84,21 +96,64 @@ class Session:
         self.study_changed.emit()
 
     def open(self, path: Path | str, mpp: float | None = None) -> None:
-        """Open a slide in the background and show it."""
-        from napari_prts.slide import open_slide_job
+        """Open a slide in the background and show it, at once and as it grows."""
 
-        self.jobs.submit(
-            Task("slide", "Opening slide", lambda: open_slide_job(path, mpp), self.show_slide)
-        )
+        def make() -> Job[Slide]:
+            from napari_prts.slide import open_slide
+            from napari_prts.slide.screen import Screen
 
-    def show_slide(self, slide: Slide) -> None:
-        """Show a slide that is open already."""
-        self.show(Study(slide))
+            slide = open_slide(path, mpp, wait=False)
+            # Decodes in this thread what the window will draw first.
+            Screen(slide)
+            return slide
+            yield
+
+        self.jobs.submit(Task("slide", "Opening slide", make, self.offer))
+
+    def offer(self, slide: Slide, layer: Layer | None = None) -> None:
+        """Show a slide; if another one is open, ask first what shall become of it.
+
+        Parameters
+        ----------
+        slide : Slide
+            The slide.
+        layer : napari.layers.Image, optional
+            A layer that shows it already.
+        """
+        answer = Answer.SWITCH
+        if self._study is not None and self._study.slide.fingerprint != slide.fingerprint:
+            answer = self.ask(self._study, slide)
+        if answer is not Answer.CANCEL:
+            # Before anything is measured on the slide, which needs all its levels.
+            self._grow(slide)
+        if answer is Answer.SWITCH:
+            self.show_slide(slide, layer)
+        elif answer is Answer.PICTURE and layer is None:
+            self.viewer.add_layer(picture_layer(slide))
+        elif answer is Answer.PICTURE and layer is not None:
+            layer.name = slide.name
+        elif layer is not None and layer in self.viewer.layers:
+            self.viewer.layers.remove(layer)
+
+    def show_slide(self, slide: Slide, layer: Layer | None = None) -> None:
+        """Show a slide that is open already, in place of the one before."""
+        self.show(Study(slide), layer)
+        for remark in slide.remarks:
+            show_warning(f"{slide.name}: {remark}")
+
+    def _grow(self, slide: Slide) -> None:
+        """Build the levels that are missing, while the slide is on screen."""
+        growth = slide.growth
+        if growth is not None and not growth.whole:
+            self.jobs.submit(Task("slide", "Preparing slide", growth.job, lambda _: None))
 
     def close(self) -> None:
         """Stop all jobs and stop listening; the layers stay."""
         self.jobs.shut_down()
         self.viewer.layers.events.inserted.disconnect(self._on_inserted)
+        self.viewer.layers.events.removed.disconnect(self._on_removed)
+        for layer in list(self._arrivals):
+            self._unwatch(layer)
 
     def _mark(self, study: Study) -> None:
         """Leave word in the slide's layer, so that panels opened later find this session."""
@@ -108,15 +163,33 @@ class Session:
             layer.metadata[SESSION_KEY] = self
 
     def _on_inserted(self, event: Any) -> None:
+        self._watch(event.value)
         self._adopt(event.value)
 
-    def _adopt(self, layer: Any) -> None:
+    def _on_removed(self, event: Any) -> None:
+        self._unwatch(event.value)
+
+    def _watch(self, layer: Layer) -> None:
+        """Redraw a slide's layer when its pixels arrive."""
+        screen = layer.metadata.get(SCREEN_KEY)
+        if screen is not None:
+            self._arrivals[layer] = Arrivals(layer, screen)
+
+    def _unwatch(self, layer: Layer) -> None:
+        arrivals = self._arrivals.pop(layer, None)
+        if arrivals is not None:
+            arrivals.close()
+
+    def _adopt(self, layer: Layer) -> None:
         """Take over a slide that was dropped on the window or opened as sample data."""
         slide = layer.metadata.get(SLIDE_KEY)
         if slide is None:
             return
-        if self._study is None or self._study.slide.fingerprint != slide.fingerprint:
-            self.show(Study(slide), layer)
+        if self._study is None:
+            self.offer(slide, layer)
+        elif self._study.slide.fingerprint != slide.fingerprint:
+            # The question must not come while napari is still adding the layer.
+            QTimer.singleShot(0, lambda: self.offer(slide, layer))
 
     def _autosave(self) -> None:
         """Write the nuclei to the cache in the background, the newest state last."""
