@@ -15,6 +15,10 @@ class SlideError(PrtsError):
     """A slide cannot be opened or read."""
 
 
+class LostSlideError(SlideError):
+    """A slide's file can no longer be read: a drive is gone, not a tile broken."""
+
+
 class MissingPixelSizeError(SlideError):
     """The slide's microns per pixel are unknown; they are never guessed."""
 

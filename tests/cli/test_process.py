@@ -46,7 +46,17 @@ def test_process_reads_a_slide(demo_slide_path: Path) -> None:
     known = json.loads(done.stdout)
     assert known["levels"][0] == [2967, 2220]
     assert (known["format"], known["dtype"]) == ("aperio-svs", "uint8")
-    rest = {"path", "mpp", "mpp_source", "fingerprint"}
+    assert known["quality"]["focus_word"] == "good"
+    rest = {
+        "path",
+        "mpp",
+        "mpp_source",
+        "fingerprint",
+        "associated",
+        "remarks",
+        "broken",
+        "quality",
+    }
     assert set(known) == {"format", "levels", "dtype"} | rest
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_prts.errors import SlideError
+from napari_prts.errors import LostSlideError, SlideError
 from napari_prts.slide import open_slide, tissue_mask
 from napari_prts.slide.damage import BrokenTile, Damage, MendedPixels
 from napari_prts.slide.pixels import ArrayPixels
@@ -187,6 +187,33 @@ def test_broken_tiles_are_not_tissue(tmp_path: Path, demo_slide_path: Path) -> N
     beside = row, column - 300, 480, 240
     assert mask.covers(*beside) == tissue_mask(whole).covers(*beside) > 0.5
     assert slide.background == whole.background
+
+
+def test_a_file_that_has_shrunk_since_it_was_opened(tmp_path: Path) -> None:
+    image, path = picture(128, 128), tmp_path / "a.tif"
+    tifffile.imwrite(path, image, photometric="rgb", tile=(64, 64), compression="zlib")
+    slide = open_slide(path, mpp=0.5)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 100)
+    np.testing.assert_array_equal(slide.read(0, 0, 128, 128), whitened(image, (64, 64, 64, 64)))
+    assert "too early" in slide.broken[0].reason
+    assert "has changed since it was opened" in slide.broken[0].reason
+
+
+def test_a_lost_drive_breaks_no_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, path = picture(128, 128), tmp_path / "a.tif"
+    tifffile.imwrite(path, image, photometric="rgb", tile=(64, 64), compression="zlib")
+    slide = open_slide(path, mpp=0.5)
+
+    def gone(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_prts.slide.tiff_tiles.os.pread", gone)
+        with pytest.raises(LostSlideError, match=r"a\.tif can no longer be read \(Input/output"):
+            slide.read(0, 0, 128, 128)
+    assert slide.broken == ()
+    np.testing.assert_array_equal(slide.read(0, 0, 128, 128), image)
 
 
 def test_reading_around_broken_tiles() -> None:

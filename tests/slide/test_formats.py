@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,13 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from napari_prts.slide import open_slide, slide_info
+from napari_prts.slide.colours import Coding
 from napari_prts.slide.levels import halve
+from napari_prts.slide.tiff_tiles import TiffTiles
 from tests.slide.conftest import Image, picture, write_pyramid
 
 
@@ -38,7 +44,7 @@ def test_the_embedded_aperio_slide(demo_slide_path: Path) -> None:
         "mpp": 0.499,
         "mpp_source": "file (Aperio MPP)",
         "fingerprint": slide.fingerprint,
-        "associated": [],
+        "associated": ["label", "macro", "thumbnail"],
         "remarks": [],
         "broken": [],
     }
@@ -68,6 +74,130 @@ def test_tiffs_of_all_layouts(tmp_path: Path, options: dict[str, Any]) -> None:
     assert slide.format == "tiff"
     np.testing.assert_array_equal(slide.read(0, 0, 301, 417), image)
     np.testing.assert_array_equal(slide.read(130, 120, 9, 250), image[130:139, 120:370])
+
+
+sides = st.integers(1, 150)
+tile_sides = st.integers(1, 7).map(lambda count: 16 * count)
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> dict[str, Any]:
+    """Ways to write a TIFF: tiles or strips, packed or not, colours together or apart."""
+    options: dict[str, Any] = draw(
+        st.one_of(
+            st.fixed_dictionaries({"tile": st.tuples(tile_sides, tile_sides)}),
+            st.fixed_dictionaries({"rowsperstrip": st.integers(1, 160)}),
+        )
+    )
+    options["compression"] = draw(
+        st.sampled_from([None, "zlib", "lzw", "packbits", "zstd", "jpeg", "webp", "png", "lerc"])
+    )
+    if options["compression"] in ("zlib", "lzw", "zstd"):
+        options["predictor"] = draw(st.booleans())
+    if options["compression"] not in ("webp", "png"):
+        options["planarconfig"] = draw(st.sampled_from(["contig", "separate"]))
+    options["byteorder"] = draw(st.sampled_from("<>"))
+    options["bigtiff"] = draw(st.booleans())
+    return options
+
+
+@st.composite
+def within(draw: st.DrawFn, rows: int, columns: int) -> tuple[int, int, int, int]:
+    top, left = draw(st.integers(0, rows - 1)), draw(st.integers(0, columns - 1))
+    return top, left, draw(st.integers(top + 1, rows)), draw(st.integers(left + 1, columns))
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=sides, columns=sides, options=layouts(), data=st.data())
+def test_tiles_and_strips_are_as_tifffile_reads_them(
+    tmp_path: Path, rows: int, columns: int, options: dict[str, Any], data: st.DataObject
+) -> None:
+    image, path = picture(rows, columns), tmp_path / "a.tif"
+    apart = options.get("planarconfig") == "separate"
+    stored = image.transpose(2, 0, 1) if apart else image
+    tifffile.imwrite(path, stored, photometric="rgb", **options)
+    expected = tifffile.imread(path)
+    expected = expected.transpose(1, 2, 0) if apart else expected
+    with tifffile.TiffFile(path) as file:
+        tiles = TiffTiles(file.pages.first, path, Coding.RGB)
+    assert tiles.shape == (rows, columns)
+    np.testing.assert_array_equal(tiles.read(0, 0, rows, columns), expected)
+    top, left, bottom, right = data.draw(within(rows, columns))
+    np.testing.assert_array_equal(
+        tiles.read(top, left, bottom, right), expected[top:bottom, left:right]
+    )
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=sides,
+    columns=sides,
+    side=st.tuples(tile_sides, tile_sides),
+    compression=st.sampled_from([None, "zlib", "jpeg"]),
+    seed=st.integers(0, 2**32 - 1),
+    data=st.data(),
+)
+def test_tiles_that_the_scanner_left_out_are_glass(
+    tmp_path: Path,
+    rows: int,
+    columns: int,
+    side: tuple[int, int],
+    compression: str | None,
+    seed: int,
+    data: st.DataObject,
+) -> None:
+    image, path = picture(rows, columns), tmp_path / "a.tif"
+    rng = np.random.default_rng(seed)
+    missing = np.zeros((rows, columns), bool)
+
+    def tiles() -> Iterator[Image | None]:
+        for r in range(0, rows, side[0]):
+            for c in range(0, columns, side[1]):
+                part = slice(r, r + side[0]), slice(c, c + side[1])
+                # tifffile wants to see a tile first.
+                if r + c > 0 and rng.integers(3) == 0:
+                    missing[part] = True
+                    yield None
+                else:
+                    tile = np.zeros((*side, 3), np.uint8)
+                    found = image[part]
+                    tile[: found.shape[0], : found.shape[1]] = found
+                    yield tile
+
+    tifffile.imwrite(
+        path,
+        tiles(),
+        shape=image.shape,
+        dtype=np.uint8,
+        tile=side,
+        photometric="rgb",
+        compression=compression,
+    )
+    expected = tifffile.imread(path)
+    expected[missing] = 255
+    top, left, bottom, right = data.draw(within(rows, columns))
+    found = open_slide(path).read(top, left, bottom - top, right - left)
+    np.testing.assert_array_equal(found, expected[top:bottom, left:right])
+
+
+def test_files_are_read_at_a_place_on_every_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, path = picture(700, 600), tmp_path / "a.tif"
+    tifffile.imwrite(path, image, photometric="rgb", tile=(64, 64), compression="zlib")
+    # As on Windows, where threads share one position in the file.
+    monkeypatch.delattr("os.pread", raising=False)
+    with tifffile.TiffFile(path) as file:
+        tiles = TiffTiles(file.pages.first, path, Coding.RGB)
+    rng = np.random.default_rng(0)
+
+    def read(corner: list[int]) -> bool:
+        row, column = corner
+        found = tiles.read(row, column, row + 90, column + 90)
+        return bool((found == image[row : row + 90, column : column + 90]).all())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(read, rng.integers(0, 500, (60, 2)).tolist()))
 
 
 @pytest.mark.parametrize("subifds", [True, False])

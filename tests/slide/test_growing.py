@@ -13,18 +13,14 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from napari_prts.errors import SlideError
 from napari_prts.files import cache_folder
 from napari_prts.jobs import Job, Progress, run
-from napari_prts.slide import Slide, open_slide
-from napari_prts.slide.bands import bands_of, first_look
+from napari_prts.slide import Slide, open_slide, tissue_mask
 from napari_prts.slide.growing import Growth
 from napari_prts.slide.levels import halve
-from napari_prts.slide.pixels import ArrayPixels, LevelPixels
-from napari_prts.slide.raster import read_jpeg
+from napari_prts.slide.pixels import LevelPixels
 from napari_prts.slide.screen import Screen
 from tests.slide.conftest import Image, picture
 
@@ -55,13 +51,13 @@ def write(path: Path, image: Image, layout: str) -> Image:
     if layout == "png":
         path.write_bytes(imagecodecs.png_encode(image, level=1))
         return image
-    options: dict[str, Any] = {
-        "strips": {"rowsperstrip": 8, "compression": "zlib"},
+    layouts: dict[str, dict[str, Any]] = {
+        "strips": {"rowsperstrip": 4, "compression": "zlib"},
         "one strip": {"rowsperstrip": len(image), "compression": "zlib"},
         "tiles": {"tile": (256, 256), "compression": "zlib"},
         "memory map": {},
-    }[layout]
-    tifffile.imwrite(path, image, photometric="rgb", **options)
+    }
+    tifffile.imwrite(path, image, photometric="rgb", **layouts[layout])
     return image
 
 
@@ -121,23 +117,27 @@ def test_levels_fill_from_the_top(
     slide, growth, job = growing(tmp_path / "a")
     truth = halves(image, len(slide.stack))
     assert [level.pixels for level in slide.stack[first:]] == list(growth.levels)
-    # Nothing is known before the building begins.
-    assert all((shown(pixels) == GREY).all() for pixels in growth.levels)
 
+    def check(bands: int) -> None:
+        for index, pixels in enumerate(growth.levels, first):
+            # A level is written in bands, each of which takes two of the level above.
+            rows = bands * BAND // 2**index // BAND * BAND
+            expected, found = truth[index].astype(int), shown(pixels)
+            np.testing.assert_array_equal(found[:rows], expected[:rows])
+            if looked_at:
+                assert np.abs(found[rows:] - expected[rows:]).max() <= 20
+                assert np.abs(found[rows:] - expected[rows:]).mean() <= 4
+            else:
+                assert (found[rows:] == GREY).all()
+
+    # Before the building begins there is the first look.
+    check(bands=0)
     after_bands(job, 2)
-    for index, pixels in enumerate(growth.levels, first):
-        # A level is written in bands, each of which takes two of the level above.
-        rows = 2 * BAND // 2**index // BAND * BAND
-        expected, found = truth[index].astype(int), shown(pixels)
-        np.testing.assert_array_equal(found[:rows], expected[:rows])
-        if looked_at:
-            assert np.abs(found[rows:] - expected[rows:]).max() <= 20
-            assert np.abs(found[rows:] - expected[rows:]).mean() <= 4
-        else:
-            assert (found[rows:] == GREY).all()
+    check(bands=2)
+    for pixels in growth.levels:
         # A part that begins in what is written and ends below it is the same picture.
-        part = pixels.show(rows // 2, 20, pixels.shape[0] - 3, pixels.shape[1] - 1)
-        assert np.abs(part - found[rows // 2 : -3, 20:-1].astype(int)).max() <= 1
+        part = pixels.show(20, 10, pixels.shape[0] - 3, pixels.shape[1] - 1)
+        assert np.abs(part - shown(pixels)[20:-3, 10:-1].astype(int)).max() <= 1
 
     run(job)
     assert growth.whole
@@ -160,6 +160,17 @@ def test_reading_what_is_not_there_yet_says_so(jpeg: tuple[Path, Image]) -> None
         slide.levels[0].compute()
     run(job)
     np.testing.assert_array_equal(slide.read(1400, 0, 1160, 704), image[1400:])
+
+
+def test_what_takes_a_look_at_the_whole_slide_waits_for_it(jpeg: tuple[Path, Image]) -> None:
+    slide, _, job = growing(jpeg[0])
+    # The same slide, also with another pixel size.
+    finer = slide.with_mpp(0.25)
+    with pytest.raises(SlideError, match="being prepared"):
+        tissue_mask(slide)
+    run(job)
+    assert tissue_mask(slide).mask.shape == tissue_mask(open_slide(jpeg[0], mpp=0.5)).mask.shape
+    np.testing.assert_array_equal(finer.read(2000, 0, 10, 10, mpp=0.25), jpeg[1][2000:2010, :10])
 
 
 def test_the_levels_of_the_file_itself_are_there_at_once(
@@ -188,8 +199,6 @@ def test_whoever_listens_hears_of_each_step(jpeg: tuple[Path, Image]) -> None:
     assert all(later > earlier for earlier, later in pairwise([0, *heard]))
     assert not growth.whole or len(seen) > heard[-1]
     np.testing.assert_array_equal(seen[-1], jpeg[1])
-    # The very first thing to be seen is the look at the whole.
-    assert np.abs(seen[0] - jpeg[1].astype(int)).max() <= 20
 
 
 def test_a_job_that_is_closed_can_be_begun_again(jpeg: tuple[Path, Image]) -> None:
@@ -213,6 +222,27 @@ def test_a_job_that_is_closed_can_be_begun_again(jpeg: tuple[Path, Image]) -> No
     run(again)
     assert_whole(slide, halves(image, len(slide.stack)))
     assert list(growth.job()) == []
+
+
+def test_a_source_that_is_damaged_further_down(tmp_path: Path, few_megapixels: Limit) -> None:
+    few_megapixels(1_000_000)
+    path = tmp_path / "a.png"
+    write(path, picture(2560, 704), "png")
+    data = bytearray(path.read_bytes())
+    # Its upper half is fine.
+    place = len(data) * 3 // 4
+    data[place : place + 64] = bytes(64)
+    path.write_bytes(data)
+    slide, growth, job = growing(path)
+    after_bands(job, 2)
+    assert slide.read(0, 0, 1024, 704).any()
+    with pytest.raises(SlideError, match=r"a\.png.*cannot be decoded"):
+        run(job)
+    assert list((cache_folder() / "pyramids").iterdir()) == []
+    assert not growth.whole
+    assert (shown(growth.levels[0]) == GREY).all()
+    with pytest.raises(SlideError, match="0 of 2,560 rows"):
+        slide.read(0, 0, 10, 10)
 
 
 def test_a_job_that_is_closed_at_once_leaves_nothing(jpeg: tuple[Path, Image]) -> None:
@@ -292,8 +322,7 @@ def test_read_by_others_while_it_grows(jpeg: tuple[Path, Image]) -> None:
             part = expected[row : row + 40, column : column + 40].astype(int)
             corners = row, column, row + 40, column + 40
             found = screen.read(index, *corners)
-            # Only before the first look is there nothing to see.
-            assert (found == GREY).all() or np.abs(found - part).max() <= 20
+            assert np.abs(found - part).max() <= 20
             try:
                 read = slide.stack[index].pixels.read(*corners)
             except SlideError:
@@ -342,44 +371,6 @@ def test_a_screen_shows_what_has_grown(jpeg: tuple[Path, Image]) -> None:
             np.testing.assert_array_equal(np.asarray(level), expected)
 
 
-@pytest.mark.parametrize(
-    ("columns", "rows_of_strip", "kept"),
-    [
-        pytest.param(4224, 8, True, id="8 x 4224"),
-        pytest.param(4224, 7, True, id="7 x 4224"),
-        pytest.param(4224, 513, True, id="513 x 4224"),
-        pytest.param(4224, 640, True, id="one strip"),
-        pytest.param(3840, 8, False, id="8 x 3840, narrow enough to be read as they are"),
-    ],
-)
-def test_strips_are_tiled_anew(
-    tmp_path: Path, columns: int, rows_of_strip: int, kept: bool, few_megapixels: Limit
-) -> None:
-    few_megapixels(1_000_000)
-    image, path = picture(640, columns), tmp_path / "a.tif"
-    tifffile.imwrite(path, image, photometric="rgb", compression="zlib", rowsperstrip=rows_of_strip)
-    slide = open_slide(path, mpp=0.5)
-    truth = halves(image, len(slide.stack))
-    assert_whole(slide, truth)
-    assert slide.stack[0].pixels.chunk == ((512, 512) if kept else (128, columns))
-    # From the second time on, out of the cache.
-    assert_whole(open_slide(path, mpp=0.5), truth)
-
-
-def test_lower_levels_in_strips_too_are_made_from_the_first(
-    tmp_path: Path, few_megapixels: Limit
-) -> None:
-    few_megapixels(1_000_000)
-    image = picture(640, 4224)
-    options: dict[str, Any] = {"photometric": "rgb", "compression": "zlib", "rowsperstrip": 8}
-    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
-        writer.write(image, subifds=1, **options)
-        # A quarter, without a picture: it is not needed.
-        writer.write(np.zeros((160, 1056, 3), np.uint8), subfiletype=1, **options)
-    slide = open_slide(tmp_path / "a.tif", mpp=0.5)
-    assert_whole(slide, halves(image, 6))
-
-
 def test_tiled_levels_above_one_in_strips_stay_as_they_are(
     tmp_path: Path, few_megapixels: Limit
 ) -> None:
@@ -397,37 +388,3 @@ def test_tiled_levels_above_one_in_strips_stay_as_they_are(
     run(job)
     assert_whole(slide, halves(image, len(slide.stack)))
     assert [level.pixels.chunk for level in slide.stack[:2]] == [(256, 256), (512, 512)]
-
-
-FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@FEW
-@given(rows=st.integers(1, 1700), columns=st.integers(1, 9), chunk=st.integers(1, 1700))
-def test_bands_are_the_whole_level(rows: int, columns: int, chunk: int) -> None:
-    image = picture(rows, columns)
-    bands = list(bands_of(ArrayPixels(image, "a", chunk=(chunk, columns))))
-    np.testing.assert_array_equal(np.concatenate(bands), image)
-    # No chunk is decoded twice, and no band is too thin for the levels below.
-    assert all(len(band) >= BAND and len(band) % chunk == 0 for band in bands[:-1])
-
-
-def test_bands_of_a_jpeg(jpeg: tuple[Path, Image]) -> None:
-    (pixels,) = read_jpeg(jpeg[0]).levels
-    bands = list(bands_of(pixels))
-    np.testing.assert_array_equal(np.concatenate(bands), jpeg[1])
-    assert [len(band) for band in bands] == [BAND] * 5
-    look = first_look(pixels)
-    assert look is not None
-    assert look.shape == (320, 88, 3)
-
-
-def test_a_first_look_samples_rows_that_are_quick_to_read() -> None:
-    image = smooth_picture(3000, 2000)
-    look = first_look(ArrayPixels(image, "a", chunk=(2, 2000)))
-    assert look is not None
-    # Every third row and column, from the middle of the first three on.
-    np.testing.assert_array_equal(look, image[1::3, 1::3])
-    # Most of the image would have to be decoded.
-    assert first_look(ArrayPixels(image, "a", chunk=(256, 256))) is None
-    assert first_look(ArrayPixels(image, "a", chunk=(3000, 2000))) is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,8 @@ def test_halving_an_odd_picture() -> None:
         ([(2967, 2220), (741, 555), (185, 138)], (1.0, 4.0, 16.0)),
         ([(250, 201), (1000, 801)], (1.0, 4.0)),
         ([(1000, 800), (667, 533)], (1.0, 1.5)),
+        ([(100000, 12050), (782, 95)], (1.0, 128.0)),
+        ([(9000, 120000), (71, 938)], (1.0, 128.0)),
     ],
 )
 def test_downsampling_of_levels(shapes: list[tuple[int, int]], expected: tuple[float, ...]) -> None:
@@ -143,6 +147,43 @@ def test_what_is_remembered_cannot_be_written_to() -> None:
     assert cache.peek("a") is made["a"]
     with pytest.raises(ValueError, match="read-only"):
         made["a"][:] = 1
+
+
+def test_blocks_are_decoded_on_several_cores() -> None:
+    at_once = threading.Barrier(min(2, os.cpu_count() or 1))
+
+    def make() -> Image:
+        # Goes on only when another block is being made too.
+        at_once.wait(60)
+        return np.zeros((2, 2, 3), np.uint8)
+
+    assert len(BlockCache().get({"a": make, "b": make})) == 2
+
+
+def test_hundreds_of_blocks_in_one_read() -> None:
+    image = picture(1300, 1300)
+    pixels = CachedPixels(ArrayPixels(image, "a", chunk=(128, 128)), BlockCache(budget=1))
+    np.testing.assert_array_equal(pixels.read(1, 1, 1300, 1300), image[1:, 1:])
+
+
+def test_what_cannot_be_decoded_raises_unless_it_is_recorded() -> None:
+    shapeless = ArrayPixels(np.zeros((256, 256, 3), np.uint8), "torn", chunk=(128, 128))
+    shapeless._array = None
+    with pytest.raises(SlideError, match="torn: rows 0 to 128, columns 128 to 256"):
+        CachedPixels(shapeless, BlockCache()).read(0, 200, 10, 210)
+
+
+def test_threads_end_with_the_slide_that_they_read(demo_slide_path: Path) -> None:
+    slide = open_slide(demo_slide_path)
+    before = set(threading.enumerate())
+    slide.read(0, 0, 2000, 2000)
+    started = set(threading.enumerate()) - before
+    assert len(started) == min(os.cpu_count() or 1, 8)
+    del slide
+    gc.collect()
+    for thread in started:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 def test_a_stripped_tiff_is_decoded_once(tmp_path: Path) -> None:

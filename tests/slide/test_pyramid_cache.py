@@ -136,6 +136,11 @@ def test_marks_of_a_process_that_was_killed_hold_nothing(cache: PyramidCache, go
     assert not mark.exists()
 
 
+def test_a_cache_that_cannot_be_written_to_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "no folder").touch()
+    PyramidCache(tmp_path / "no folder" / "pyramids", 1.0).hold("a", Reader())
+
+
 def test_a_mark_holds_its_own_slide_only(cache: PyramidCache) -> None:
     store(cache, "a", used=1.0)
     store(cache, "ab", used=2.0)

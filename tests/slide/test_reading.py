@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from napari_prts.errors import SlideError
 from napari_prts.slide import Slide, open_slide
 from napari_prts.slide.regions import Rectangle, sample
-from tests.slide.conftest import Image, picture
+from tests.slide.conftest import Image, picture, write_pyramid
 
 MPP = 0.5
 few = settings(
@@ -52,9 +53,24 @@ def image() -> Image:
     return picture(310, 267)
 
 
-@pytest.fixture(scope="module")
-def slide(image: Image) -> Slide:
-    return Slide.from_array(image, mpp=MPP)
+BACKED: dict[str, dict[str, Any] | None] = {
+    "array": None,
+    "tiles": {"tile": (64, 48), "compression": "zlib"},
+    "strips": {"rowsperstrip": 7, "compression": "lzw", "predictor": True},
+}
+
+
+@pytest.fixture(scope="module", params=list(BACKED))
+def slide(
+    image: Image, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Slide:
+    """The picture in memory, and in TIFF files of which many tiles meet in a rectangle."""
+    options = BACKED[request.param]
+    if options is None:
+        return Slide.from_array(image, mpp=MPP)
+    path = tmp_path_factory.mktemp("backed") / "a.tif"
+    tifffile.imwrite(path, image, photometric="rgb", **options)
+    return open_slide(path, mpp=MPP)
 
 
 @few
@@ -98,13 +114,17 @@ def test_full_resolution_is_the_very_pixels(
     np.testing.assert_array_equal(found, padded)
 
 
-@pytest.fixture(scope="module")
-def smooth_slide() -> Slide:
-    """Slide with three levels and no detail finer than its lowest."""
+@pytest.fixture(scope="module", params=["array", "tiff"])
+def smooth_slide(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Slide:
+    """Slide with three levels, its own or made, and no detail finer than its lowest."""
     rows, columns = np.mgrid[:2301, :1710] / 40
     waves = [np.sin(rows), np.sin(columns), np.sin(rows + columns)]
     image = (120 + 100 * np.stack(waves, axis=-1)).astype(np.uint8)
-    return Slide.from_array(image, mpp=MPP)
+    if request.param == "array":
+        return Slide.from_array(image, mpp=MPP)
+    path = tmp_path_factory.mktemp("smooth") / "a.tif"
+    write_pyramid(path, image, levels=3, subifds=True)
+    return open_slide(path, mpp=MPP)
 
 
 @few

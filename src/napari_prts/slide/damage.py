@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from psygnal import Signal
 
-from napari_prts.errors import SlideError
+from napari_prts.errors import LostSlideError, SlideError
 from napari_prts.slide.pixels import Pixels, RgbImage
 
 
@@ -114,6 +114,8 @@ class MendedPixels:
         """Read a rectangle; see :class:`~napari_prts.slide.pixels.Pixels`."""
         try:
             return self._inner.read(top, left, bottom, right)
+        except LostSlideError:
+            raise
         except SlideError:
             return self._read_by_tile(top, left, bottom, right)
 
@@ -126,6 +128,8 @@ class MendedPixels:
                 t, le, b, ri = max(r, top), max(c, left), min(tile[2], bottom), min(tile[3], right)
                 try:
                     image[t - top : b - top, le - left : ri - left] = self._inner.read(t, le, b, ri)
+                except LostSlideError:
+                    raise
                 except SlideError as error:
                     self._damage.record(self.shape, tile, str(error))
         return image

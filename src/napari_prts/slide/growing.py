@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,14 @@ _PENDING = 224
 
 @dataclass(frozen=True)
 class _Written:
-    """What is written of a level: its pixels, and how many of its rows, from the top.
+    """What is written of a level: its pixels, how many of its rows, and the look at the rest.
 
-    Readers take both at once: another thread may begin anew between two looks.
+    Readers take all at once: another thread may go on, or begin anew, between two looks.
     """
 
     pixels: CachedPixels
     rows: int
+    preview: RgbImage | None
 
 
 class GrowingPixels:
@@ -71,13 +72,12 @@ class GrowingPixels:
         self._name = name
         self._cache = cache
         self._moving = moving
-        self._stored, self._written = self._nothing()
-        self._preview: RgbImage | None = None
+        self._stored, self._written = self._nothing(None)
 
-    def _nothing(self) -> tuple[_Movable, _Written]:
+    def _nothing(self, preview: RgbImage | None) -> tuple[_Movable, _Written]:
         # Blocks that are remembered of an earlier attempt are not found through the new one.
         stored = _Movable(self.shape, self._name, self._moving)
-        return stored, _Written(CachedPixels(stored, self._cache), 0)
+        return stored, _Written(CachedPixels(stored, self._cache), 0, preview)
 
     def read(self, top: int, left: int, bottom: int, right: int) -> RgbImage:
         """Read a rectangle; see :class:`~napari_prts.slide.pixels.Pixels`.
@@ -114,7 +114,7 @@ class GrowingPixels:
         image = np.empty((bottom - top, right - left, 3), np.uint8)
         if ready > top:
             image[: ready - top] = written.pixels.read(top, left, ready, right)
-        self._paste_preview(image[max(ready - top, 0) :], max(ready, top), left)
+        self._paste(written.preview, image[max(ready - top, 0) :], max(ready, top), left)
         return image
 
     def paste_remembered(self, image: RgbImage, top: int, left: int) -> bool:
@@ -123,15 +123,15 @@ class GrowingPixels:
         rows = min(max(written.rows - top, 0), len(image))
         whole = rows == 0 or written.pixels.paste_remembered(image[:rows], top, left)
         if rows < len(image):
-            self._paste_preview(image[rows:], top + rows, left)
+            self._paste(written.preview, image[rows:], top + rows, left)
         return whole
 
-    def _paste_preview(self, image: RgbImage, top: int, left: int) -> None:
-        if self._preview is None:
+    def _paste(self, preview: RgbImage | None, image: RgbImage, top: int, left: int) -> None:
+        if preview is None:
             image[:] = _PENDING
             return
-        down = self._preview.shape[0] / self.shape[0]
-        across = self._preview.shape[1] / self.shape[1]
+        down = preview.shape[0] / self.shape[0]
+        across = preview.shape[1] / self.shape[1]
         # The middle of a pixel of the level, in pixels of the first look.
         place = np.array(
             [
@@ -140,7 +140,7 @@ class GrowingPixels:
             ]
         )
         cv2.warpAffine(
-            self._preview,
+            preview,
             place,
             (image.shape[1], image.shape[0]),
             image,
@@ -150,7 +150,7 @@ class GrowingPixels:
 
     def look(self, preview: RgbImage | None) -> None:
         """Take a small picture of the whole level, to be shown until it is written."""
-        self._preview = preview
+        self._written = replace(self._written, preview=preview)
 
     def begin(self, array: Any) -> None:
         """Take the array that will be written."""
@@ -164,13 +164,13 @@ class GrowingPixels:
         """Forget what was written, because it will be removed; the first look stays."""
         with self._moving:
             self._stored.pixels = None
-            self._stored, self._written = self._nothing()
+            self._stored, self._written = self._nothing(self._written.preview)
 
     def move(self, array: Any) -> None:
         """Read from the whole array at the place where it stays."""
         self._stored.pixels = _stored_pixels(array, self._name)
-        self.advance(self.shape[0])
-        self._preview = None
+        self._stored.settled = True
+        self._written = replace(self._written, rows=self.shape[0], preview=None)
 
 
 def _stored_pixels(array: Any, name: str) -> ArrayPixels:
@@ -185,11 +185,13 @@ class _Movable:
     def __init__(self, shape: tuple[int, int], name: str, moving: threading.RLock) -> None:
         self.shape = shape
         self.pixels: Pixels | None = None
+        self.settled = False
         self._name = name
         self._moving = moving
 
     def read(self, top: int, left: int, bottom: int, right: int) -> RgbImage:
-        with self._moving:
+        # Once nothing is moved any more, several threads may read at a time.
+        with nullcontext() if self.settled else self._moving:
             if self.pixels is None:
                 raise SlideError(
                     f"{self._name}: the making of its pyramid was cancelled. Open the slide again."

@@ -55,7 +55,9 @@ def stack(levels: Sequence[LevelPixels], name: str) -> tuple[Level, ...]:
 
 def _downsample(full: tuple[int, int], shape: tuple[int, int], name: str) -> float:
     ratios = [large / small for large, small in zip(full, shape, strict=True)]
-    factor = round(sum(ratios) / 2)
+    # The longer side tells best: rounding the shorter one to whole pixels may hide a factor.
+    ratio = ratios[0] if full[0] >= full[1] else ratios[1]
+    factor = round(ratio)
     # Most writers shrink by a whole number and round the size up or down; the
     # ratio of the sizes would then be off by up to a pixel over the slide.
     if factor >= 1 and all(
@@ -65,14 +67,14 @@ def _downsample(full: tuple[int, int], shape: tuple[int, int], name: str) -> flo
         return float(factor)
     # Shapes round to whole pixels, twice when a level was made from the one above.
     if any(
-        abs(large / small - sum(ratios) / 2) * small > 2 * large / small
+        abs(large / small - ratio) * small > 2 * large / small
         for large, small in zip(full, shape, strict=True)
     ):
         raise SlideError(
             f"{name}: a level of {shape[0]} x {shape[1]} px does not fit the full image of "
             f"{full[0]} x {full[1]} px. Save the slide again with a regular pyramid."
         )
-    return sum(ratios) / 2
+    return ratio
 
 
 def is_small_enough(shape: tuple[int, int]) -> bool:

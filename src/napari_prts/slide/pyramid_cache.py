@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ _GIB = 2**30
 LIMIT_VARIABLE = "NAPARI_PRTS_PYRAMIDS_GIB"
 # Some ten 10x full-resolution images, or hundreds of JPEG sections.
 _DEFAULT_GIB = 20.0
+# Seconds after which a folder that is still being written was left behind by a killed process.
+_LEFT_BEHIND = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ class PyramidCache:
     def hold(self, fingerprint: str, owner: object) -> None:
         """Keep a pyramid from being removed as long as ``owner`` lives, and note its use.
 
+        Does nothing in a cache that cannot be written to: nothing can be removed from it.
+
         Parameters
         ----------
         fingerprint : str
@@ -96,11 +101,14 @@ class PyramidCache:
         owner : object
             What reads it.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / f"{fingerprint}.used").touch()
         # One file an owner: the same slide may be open twice.
         mark = self.folder / f"{fingerprint}.{os.getpid()}.{id(owner):x}.open"
-        mark.touch()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / f"{fingerprint}.used").touch()
+            mark.touch()
+        except OSError:
+            return
         weakref.finalize(owner, mark.unlink, missing_ok=True)
 
     def make_room(self, needed: float) -> None:
@@ -113,6 +121,9 @@ class PyramidCache:
         needed : float
             Bytes that will be written.
         """
+        for left in self.folder.glob(".*.zarr.*"):
+            if time.time() - left.stat().st_mtime > _LEFT_BEHIND:
+                shutil.rmtree(left, ignore_errors=True)
         sizes = {path: _size(path) for path in self.folder.glob("*.zarr")}
         over = sum(sizes.values()) + needed - self.limit
         for path in sorted(sizes, key=self._last_use):
@@ -125,8 +136,10 @@ class PyramidCache:
             over -= sizes[path]
 
     def _last_use(self, path: Path) -> float:
-        used = self.folder / f"{path.stem}.used"
-        return used.stat().st_mtime if used.exists() else time.time()
+        try:
+            return (self.folder / f"{path.stem}.used").stat().st_mtime
+        except FileNotFoundError:
+            return time.time()
 
     def _is_open(self, fingerprint: str) -> bool:
         import psutil
@@ -140,4 +153,10 @@ class PyramidCache:
 
 
 def _size(folder: Path) -> int:
-    return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file())
+    size = 0
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            # Another process may be removing it.
+            with suppress(FileNotFoundError):
+                size += (Path(parent) / name).stat().st_size
+    return size

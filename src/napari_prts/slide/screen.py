@@ -84,9 +84,9 @@ class Screen:
             self._lowest,
         ]
         if slide.growth is not None:
-            slide.growth.grown.connect(self._on_news)
+            slide.growth.grown.connect(self._on_grown)
         if slide.damage is not None:
-            slide.damage.found.connect(self._on_news, max_args=0)
+            slide.damage.found.connect(self._on_broken)
 
     @property
     def stack(self) -> tuple[Level, ...]:
@@ -144,9 +144,16 @@ class Screen:
         request = _Request(index, 0, 0, *self.stack[index].pixels.shape)
         return self._with_stripes(self._stack_read(request).copy(), request)
 
-    def _on_news(self) -> None:
+    def _on_grown(self) -> None:
         self._latest = None
         self._lowest[:] = self._whole(len(self.stack) - 1)
+        self.arrived.emit()
+
+    def _on_broken(self, tile: BrokenTile) -> None:
+        self._latest = None
+        # Nothing is read here: this runs in a thread that decodes, for which others wait.
+        last = len(self.stack) - 1
+        self._stripe(self._lowest, tile, _Request(last, 0, 0, *self.stack[last].pixels.shape))
         self.arrived.emit()
 
     def _stand_in(self, request: _Request) -> RgbImage:
@@ -165,9 +172,12 @@ class Screen:
             left = min(int(request.left / ratio), columns - 1)
             bottom = min(int(np.ceil(request.bottom / ratio)) + 1, rows)
             right = min(int(np.ceil(request.right / ratio)) + 1, columns)
-            coarse = np.empty((bottom - top, right - left, 3), np.uint8)
-            if not level.pixels.paste_remembered(coarse, top, left):
-                continue
+            if level is self.stack[-1]:
+                coarse = self._lowest[top:bottom, left:right]
+            else:
+                coarse = np.empty((bottom - top, right - left, 3), np.uint8)
+                if not level.pixels.paste_remembered(coarse, top, left):
+                    continue
             shift_x = (request.left + 0.5) / ratio - 0.5 - left
             shift_y = (request.top + 0.5) / ratio - 0.5 - top
             cv2.warpAffine(
@@ -184,12 +194,16 @@ class Screen:
 
     def _with_stripes(self, image: RgbImage, request: _Request) -> RgbImage:
         for tile in self._slide.broken:
-            part = _part(tile, self.stack[request.index].downsample, request)
-            if part is not None:
-                image = image if image.flags.writeable else image.copy()
-                rows, columns = (np.arange(s.start, s.stop) for s in part)
-                across = (rows[:, None] + columns[None, :]) // _STRIPE % 2
-                image[part] = _STRIPES[across]
+            image = self._stripe(image, tile, request)
+        return image
+
+    def _stripe(self, image: RgbImage, tile: BrokenTile, request: _Request) -> RgbImage:
+        part = _part(tile, self.stack[request.index].downsample, request)
+        if part is not None:
+            image = image if image.flags.writeable else image.copy()
+            rows, columns = (np.arange(s.start, s.stop) for s in part)
+            across = (rows[:, None] + columns[None, :]) // _STRIPE % 2
+            image[part] = _STRIPES[across]
         return image
 
 

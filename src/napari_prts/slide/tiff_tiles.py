@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_prts.errors import LostSlideError
 from napari_prts.slide.colours import Coding, to_rgb
 from napari_prts.slide.pixels import RgbImage, unreadable
 
@@ -74,6 +75,8 @@ class TiffTiles:
         ------
         SlideError
             If a tile of it cannot be decoded.
+        LostSlideError
+            If the file can no longer be read.
         """
         rows, columns = self.chunk
         whole = top % rows == 0 and left % columns == 0
@@ -100,8 +103,10 @@ class TiffTiles:
     def _part(self, index: int) -> RgbImage:
         """Decode one segment of the file; (row, column, sample)."""
         rows, columns = self.chunk
+        data = self._bytes(index)
         try:
-            data = self._bytes(index)
+            if data is not None and len(data) < self._counts[index]:
+                raise ValueError(f"the file ends {self._counts[index] - len(data):,} bytes too early")
             decoded, _, shape = self._decode(data, index, **self._arguments)
         except MemoryError:
             raise
@@ -118,12 +123,18 @@ class TiffTiles:
         offset, count = int(self._offsets[index]), int(self._counts[index])
         if count == 0 or offset == 0:
             return None
+        try:
+            return self._read_at(offset, count)
+        except OSError as error:
+            # Not a broken tile: it would be remembered as such once the drive is back.
+            raise LostSlideError(
+                f"{self._path} can no longer be read ({error.strerror or error}). Check that its "
+                "drive is connected, then open the slide again."
+            ) from error
+
+    def _read_at(self, offset: int, count: int) -> bytes:
         if hasattr(os, "pread"):
-            data = os.pread(self._file, count, offset)
-        else:
-            with self._lock:
-                os.lseek(self._file, offset, os.SEEK_SET)
-                data = os.read(self._file, count)
-        if len(data) < count:
-            raise ValueError(f"the file ends {count - len(data):,} bytes too early")
-        return data
+            return os.pread(self._file, count, offset)
+        with self._lock:
+            os.lseek(self._file, offset, os.SEEK_SET)
+            return os.read(self._file, count)
