@@ -8,8 +8,8 @@ import numpy as np
 import openslide
 import PIL.Image
 
+from napari_prts.slide.formats.slide_file import SlideFile
 from napari_prts.slide.pixels import Pixels
-from napari_prts.slide.slide_file import SlideFile
 from tests.slide.scanner_files import Image
 
 

@@ -209,7 +209,7 @@ def test_a_lost_drive_breaks_no_tiles(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_prts.slide.tiff_tiles.os.pread", gone)
+        patch.setattr("napari_prts.slide.formats.tiff_tiles.os.pread", gone)
         with pytest.raises(LostSlideError, match=r"a\.tif can no longer be read \(Input/output"):
             slide.read(0, 0, 128, 128)
     assert slide.broken == ()

@@ -14,10 +14,10 @@ from pydicom.uid import generate_uid
 
 from napari_prts.errors import SlideError
 from napari_prts.slide import open_slide
-from napari_prts.slide.dicom import is_dicom_folder, is_dicom_head, read_dicom
+from napari_prts.slide.formats.dicom import is_dicom_folder, is_dicom_head, read_dicom
+from napari_prts.slide.formats.slide_file import SlideFile
 from napari_prts.slide.levels import halve
 from napari_prts.slide.pixel_size import PixelSize, settle
-from napari_prts.slide.slide_file import SlideFile
 from tests.slide.conftest import Image, picture
 from tests.slide.dicom_files import DicomSlide, jpeg_seen, write_ct
 
@@ -264,7 +264,7 @@ def test_the_library_is_asked_for_when_it_is_missing(tmp_path: Path) -> None:
     # Python takes None in sys.modules for a module that is not installed.
     code = (
         "import sys; sys.modules['wsidicom'] = None\n"
-        "from pathlib import Path; from napari_prts.slide.dicom import read_dicom\n"
+        "from pathlib import Path; from napari_prts.slide.formats.dicom import read_dicom\n"
         "try: read_dicom(Path(sys.argv[1]))\n"
         "except Exception as error: print(type(error).__name__, error)"
     )

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from napari_prts.slide import open_slide, slide_info
 from napari_prts.slide.colours import Coding
+from napari_prts.slide.formats.tiff_tiles import TiffTiles
 from napari_prts.slide.levels import halve
-from napari_prts.slide.tiff_tiles import TiffTiles
 from tests.slide.conftest import Image, picture, write_pyramid
 
 

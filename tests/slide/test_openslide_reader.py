@@ -15,9 +15,13 @@ import pytest
 import tifffile
 
 from napari_prts.errors import SlideError
+from napari_prts.slide.formats.openslide_reader import (
+    needs_openslide,
+    openslide_vendor,
+    read_openslide,
+)
+from napari_prts.slide.formats.tiff import read_tiff
 from napari_prts.slide.levels import halve
-from napari_prts.slide.openslide_reader import needs_openslide, openslide_vendor, read_openslide
-from napari_prts.slide.tiff import read_tiff
 from tests.slide.comparing import error, shapes, whole
 from tests.slide.conftest import picture
 from tests.slide.scanner_files import (

@@ -24,8 +24,8 @@ from PIL import Image as PilImage
 
 from napari_prts.errors import SlideError
 from napari_prts.slide import open_slide
+from napari_prts.slide.formats.ome_zarr import read_ome_zarr
 from napari_prts.slide.levels import halve
-from napari_prts.slide.ome_zarr import read_ome_zarr
 from tests.slide.conftest import Image, picture
 
 ROWS, COLUMNS, CHUNK = 300, 211, 64

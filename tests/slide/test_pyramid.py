@@ -21,10 +21,10 @@ from napari_prts.jobs import Progress, run
 from napari_prts.slide import Slide, open_slide, open_slide_job
 from napari_prts.slide.bands import bands_of, first_look
 from napari_prts.slide.damage import BrokenTile
+from napari_prts.slide.formats.raster import read_jpeg
 from napari_prts.slide.levels import BAND_ROWS, halve
 from napari_prts.slide.pixels import ArrayPixels
 from napari_prts.slide.pyramid import create_pyramid, open_pyramid
-from napari_prts.slide.raster import read_jpeg
 from tests.slide.conftest import Image, picture, write_pyramid
 
 Limit = Callable[[int], None]

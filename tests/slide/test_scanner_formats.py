@@ -21,9 +21,9 @@ import pytest
 import tifffile
 
 from napari_prts.errors import SlideError
+from napari_prts.slide.formats.openslide_reader import openslide_vendor
+from napari_prts.slide.formats.tiff import read_tiff
 from napari_prts.slide.levels import halve
-from napari_prts.slide.openslide_reader import openslide_vendor
-from napari_prts.slide.tiff import read_tiff
 from tests.slide.comparing import error, seen_by_openslide, shapes, whole
 from tests.slide.conftest import picture
 from tests.slide.scanner_files import (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from napari_prts.slide.formats.space_ranger import hires_size
 from napari_prts.slide.pixel_size import PixelSize
-from napari_prts.slide.space_ranger import hires_size
 
 HD = {"microns_per_pixel": 0.25, "tissue_hires_scalef": 0.1, "tissue_lowres_scalef": 0.01}
 SAID = "file (Space Ranger scale factors)"

@@ -8,9 +8,9 @@ import PIL.Image
 import pytest
 import tifffile
 
+from napari_prts.slide.formats.slide_file import SlideFile
+from napari_prts.slide.formats.tiff import read_tiff
 from napari_prts.slide.levels import halve
-from napari_prts.slide.slide_file import SlideFile
-from napari_prts.slide.tiff import read_tiff
 from tests.slide.comparing import error, whole
 from tests.slide.conftest import picture
 from tests.slide.scanner_files import (

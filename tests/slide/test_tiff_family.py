@@ -11,7 +11,7 @@ import pytest
 import pyvips
 import tifffile
 
-from napari_prts.slide.tiff import read_tiff
+from napari_prts.slide.formats.tiff import read_tiff
 from tests.slide.comparing import error, seen_by_openslide, shapes, whole
 from tests.slide.conftest import picture
 from tests.slide.scanner_files import (

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from napari_prts.slide.formats.raster import RasterPixels
 from napari_prts.slide.levels import BAND_ROWS, SMALLEST_LEVEL
 from napari_prts.slide.pixels import Pixels, RgbImage
-from napari_prts.slide.raster import RasterPixels
 
 # Pixels that a first look may decode: a fraction of a second.
 _AFFORDABLE = 32_000_000

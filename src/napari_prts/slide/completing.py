@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from napari_prts.slide.blocks import BlockCache, CachedPixels
 from napari_prts.slide.damage import Damage, MendedPixels
+from napari_prts.slide.formats.slide_file import SlideFile
 from napari_prts.slide.growing import Growth
 from napari_prts.slide.levels import lower_levels
 from napari_prts.slide.pixels import ArrayPixels, KeptPixels, LevelPixels, Pixels
 from napari_prts.slide.pyramid import StoredArray, StoredPyramid
 from napari_prts.slide.pyramid_cache import PyramidCache
-from napari_prts.slide.slide_file import SlideFile
 
 # An image of up to 50 megapixels (150 MB) may be held in memory.
 SMALL_IMAGE = 50_000_000

@@ -8,12 +8,12 @@ from pathlib import Path
 from napari_prts.errors import SlideError
 from napari_prts.jobs import Job, run
 from napari_prts.slide.completing import complete
+from napari_prts.slide.formats.readers import reader_of
+from napari_prts.slide.formats.slide_file import SlideFile
 from napari_prts.slide.levels import stack
 from napari_prts.slide.pixel_size import settle
-from napari_prts.slide.readers import reader_of
 from napari_prts.slide.remembered import PixelSizeMemory
 from napari_prts.slide.slide import Slide
-from napari_prts.slide.slide_file import SlideFile
 
 
 def open_slide(
@@ -24,7 +24,7 @@ def open_slide(
     Parameters
     ----------
     path : path
-        A file or folder of any kind that :mod:`napari_prts.slide.readers` names.
+        A file or folder of any kind that :mod:`napari_prts.slide.formats.readers` names.
         The content decides, not the name.
     mpp : float, optional
         um per level-0 pixel; goes before what the user once said about this

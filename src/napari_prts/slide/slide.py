@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from napari_prts.errors import MissingPixelSizeError, SlideError
 from napari_prts.slide import fingerprint as fingerprints
+from napari_prts.slide.formats.slide_file import check_dtype, check_samples
 from napari_prts.slide.glass import WHITE
 from napari_prts.slide.levels import Level, as_dask, lower_levels, stack
 from napari_prts.slide.pixel_size import UNKNOWN, USER, check_mpp
 from napari_prts.slide.pixels import ArrayPixels, RgbImage
 from napari_prts.slide.regions import Rectangle, bands, read_exact, sample
-from napari_prts.slide.slide_file import check_dtype, check_samples
 
 if TYPE_CHECKING:
     import dask.array as da

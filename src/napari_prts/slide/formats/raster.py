@@ -10,8 +10,8 @@ import numpy as np
 
 from napari_prts.slide import fingerprint
 from napari_prts.slide.colours import Coding, to_rgb
+from napari_prts.slide.formats.slide_file import SlideFile, check_samples, damaged, refused
 from napari_prts.slide.pixels import KeptPixels, RgbImage
-from napari_prts.slide.slide_file import SlideFile, check_samples, damaged, refused
 
 # Markers that begin a frame and so carry the image's size (ITU-T T.81, table B.1).
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_prts.errors import SlideError
-from napari_prts.slide.slide_file import SlideFile, damaged
+from napari_prts.slide.formats.slide_file import SlideFile, damaged
 
 Reader = Callable[[Path], SlideFile]
 
@@ -45,20 +45,20 @@ def reader_of(path: Path) -> Reader:
 
 
 def _reader_of_folder(path: Path) -> Reader:
-    from napari_prts.slide.dicom import is_dicom_folder, read_dicom
+    from napari_prts.slide.formats.dicom import is_dicom_folder, read_dicom
 
     if is_dicom_folder(path):
         return read_dicom
-    from napari_prts.slide.ome_zarr import read_ome_zarr
+    from napari_prts.slide.formats.ome_zarr import read_ome_zarr
 
     return read_ome_zarr
 
 
 def _by_head(head: bytes) -> Reader | None:
-    from napari_prts.slide.dicom import is_dicom_head, read_dicom
+    from napari_prts.slide.formats.dicom import is_dicom_head, read_dicom
 
     if head[:4] in _TIFF:
-        from napari_prts.slide.tiff import read_tiff
+        from napari_prts.slide.formats.tiff import read_tiff
 
         return read_tiff
     if head.startswith((_JPEG, _PNG)):
@@ -68,13 +68,13 @@ def _by_head(head: bytes) -> Reader | None:
 
 def _of_openslide(path: Path) -> Reader | None:
     """Return OpenSlide's reader for kinds whose first bytes are those of another."""
-    from napari_prts.slide.openslide_reader import needs_openslide, read_openslide
+    from napari_prts.slide.formats.openslide_reader import needs_openslide, read_openslide
 
     return read_openslide if needs_openslide(path) else None
 
 
 def _known_to_openslide(path: Path) -> Reader:
-    from napari_prts.slide.openslide_reader import openslide_vendor, read_openslide
+    from napari_prts.slide.formats.openslide_reader import openslide_vendor, read_openslide
 
     if openslide_vendor(path) is not None:
         return read_openslide
@@ -85,7 +85,7 @@ def _known_to_openslide(path: Path) -> Reader:
 
 
 def _read_raster(path: Path) -> SlideFile:
-    from napari_prts.slide.raster import read_jpeg, read_png
+    from napari_prts.slide.formats.raster import read_jpeg, read_png
 
     with path.open("rb") as file:
         read = read_jpeg if file.read(3) == _JPEG else read_png
@@ -94,7 +94,7 @@ def _read_raster(path: Path) -> SlideFile:
 
 def _with_scale_factors(file: SlideFile) -> SlideFile:
     """Take the pixel size of Space Ranger's images from the file that lies beside them."""
-    from napari_prts.slide.space_ranger import hires_size
+    from napari_prts.slide.formats.space_ranger import hires_size
 
     size = hires_size(file.path)
     return file if size is None else replace(file, stated=size)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from napari_prts.slide.slide_file import check_samples, refused
+from napari_prts.slide.formats.slide_file import check_samples, refused
 
 _RGB = ["FF0000", "00FF00", "0000FF"]
 # Names of dyes and filters that nobody gives to red, green or blue of a brightfield scan.

@@ -16,7 +16,7 @@ from typing import Any
 
 import tifffile
 
-from napari_prts.slide.slide_file import damaged
+from napari_prts.slide.formats.slide_file import damaged
 
 # Hamamatsu's tags: magnification (negative for pictures of the glass) and height in nm.
 _NDPI_MAGNIFICATION, _NDPI_HEIGHT = 65421, 65424

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from napari_prts.errors import SlideError
-from napari_prts.slide.slide_file import damaged, refused
+from napari_prts.slide.formats.slide_file import damaged, refused
 
 HEAD_BYTES = 132
 # VL Whole Slide Microscopy Image Storage.

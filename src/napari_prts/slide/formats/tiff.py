@@ -13,21 +13,21 @@ import tifffile
 from napari_prts.errors import SlideError
 from napari_prts.slide import fingerprint
 from napari_prts.slide.colours import Coding
-from napari_prts.slide.openslide_reader import read_openslide
-from napari_prts.slide.pixels import ArrayPixels, Pixels
-from napari_prts.slide.slide_file import (
+from napari_prts.slide.formats.openslide_reader import read_openslide
+from napari_prts.slide.formats.slide_file import (
     SlideFile,
     check_dtype,
     check_samples,
     damaged,
     refused,
 )
-from napari_prts.slide.tiff_associated import associated_pictures
-from napari_prts.slide.tiff_jpeg2000 import mend_decoder
-from napari_prts.slide.tiff_pixel_size import stated_size
-from napari_prts.slide.tiff_series import main_picture
-from napari_prts.slide.tiff_tiles import MISSING, TiffTiles
-from napari_prts.slide.tiff_whole import check_whole
+from napari_prts.slide.formats.tiff_associated import associated_pictures
+from napari_prts.slide.formats.tiff_jpeg2000 import mend_decoder
+from napari_prts.slide.formats.tiff_pixel_size import stated_size
+from napari_prts.slide.formats.tiff_series import main_picture
+from napari_prts.slide.formats.tiff_tiles import MISSING, TiffTiles
+from napari_prts.slide.formats.tiff_whole import check_whole
+from napari_prts.slide.pixels import ArrayPixels, Pixels
 
 # tifffile reports damage to its log and carries on; here damage is an error of its own.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())

@@ -12,15 +12,15 @@ import numpy as np
 
 from napari_prts.errors import SlideError
 from napari_prts.slide import fingerprint
-from napari_prts.slide.dicom_headers import (
+from napari_prts.slide.formats.dicom_headers import (
     SlideFiles,
     find_slide,
     is_dicom_folder,
     is_dicom_head,
 )
+from napari_prts.slide.formats.slide_file import SlideFile, damaged
 from napari_prts.slide.pixel_size import PixelSize
 from napari_prts.slide.pixels import RgbImage, unreadable
-from napari_prts.slide.slide_file import SlideFile, damaged
 
 __all__ = ["is_dicom_folder", "is_dicom_head", "read_dicom"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_prts.errors import SlideError
-from napari_prts.slide.slide_file import damaged
+from napari_prts.slide.formats.slide_file import damaged
 
 # Bytes of a value of each TIFF and BigTIFF data type.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from napari_prts.errors import SlideError
+from napari_prts.slide.formats.tiff_series import is_level_of_aperio, ndpi_magnification
 from napari_prts.slide.pixels import RgbImage
-from napari_prts.slide.tiff_series import is_level_of_aperio, ndpi_magnification
 
 NAMES = ("label", "macro", "thumbnail")
 # Aperio, tag NewSubfileType: 1 the label, 9 the macro picture.

@@ -103,12 +103,10 @@ class TiffTiles:
     def _part(self, index: int) -> RgbImage:
         """Decode one segment of the file; (row, column, sample)."""
         rows, columns = self.chunk
-        data = self._bytes(index)
         try:
-            if data is not None and len(data) < self._counts[index]:
-                raise ValueError(f"the file ends {self._counts[index] - len(data):,} bytes too early")
+            data = self._bytes(index)
             decoded, _, shape = self._decode(data, index, **self._arguments)
-        except MemoryError:
+        except (MemoryError, LostSlideError):
             raise
         except Exception as error:  # Each codec has exceptions of its own.
             r, c = divmod(index % (self._grid[0] * self._grid[1]), self._grid[1])
@@ -124,6 +122,9 @@ class TiffTiles:
         if count == 0 or offset == 0:
             return None
         try:
+            missing = offset + count - os.fstat(self._file).st_size
+            if missing > 0:
+                raise ValueError(f"the file ends {missing:,} bytes too early")
             return self._read_at(offset, count)
         except OSError as error:
             # Not a broken tile: it would be remembered as such once the drive is back.

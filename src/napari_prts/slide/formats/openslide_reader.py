@@ -16,10 +16,10 @@ import numpy as np
 
 from napari_prts.errors import SlideError
 from napari_prts.slide import fingerprint
-from napari_prts.slide.openslide_pixels import WHITE, OpenSlidePixels, lay_on
+from napari_prts.slide.formats.openslide_pixels import WHITE, OpenSlidePixels, lay_on
+from napari_prts.slide.formats.slide_file import SlideFile
 from napari_prts.slide.pixel_size import LARGEST_MPP, LARGEST_TAGGED_MPP, SMALLEST_MPP, PixelSize
 from napari_prts.slide.pixels import Pixels, RgbImage
-from napari_prts.slide.slide_file import SlideFile
 
 _FORMATS = {
     "aperio": "aperio-svs",

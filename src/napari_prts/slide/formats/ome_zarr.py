@@ -14,10 +14,10 @@ import zarr
 from napari_prts.errors import SlideError
 from napari_prts.slide import fingerprint
 from napari_prts.slide.colours import Coding
-from napari_prts.slide.ome_zarr_channels import check_channels
+from napari_prts.slide.formats.ome_zarr_channels import check_channels
+from napari_prts.slide.formats.slide_file import SlideFile, check_dtype, damaged, refused
 from napari_prts.slide.pixel_size import PixelSize, microns
 from napari_prts.slide.pixels import ArrayPixels
-from napari_prts.slide.slide_file import SlideFile, check_dtype, damaged, refused
 
 _VERSIONS = ("0.4", "0.5")
 # Blocks per level, along rows and along columns, that stand for the slide's pixels.
