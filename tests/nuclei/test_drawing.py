@@ -32,9 +32,12 @@ def test_a_pixel_is_drawn_when_its_centre_lies_inside():
 def test_drawing_is_shapelys_point_in_polygon(outline):
     image = rasterise([outline], 130, 130)
     row, column = np.indices(image.shape).reshape(2, -1)
-    inside = shapely.contains_xy(Nuclei.from_polygons([outline]).shapely()[0], column, row)
+    polygon = Nuclei.from_polygons([outline]).shapely()[0]
+    inside = shapely.contains_xy(polygon, column, row)
+    # A pixel whose centre lies on the border belongs to one side or the other.
+    clear = inside == shapely.intersects_xy(polygon, column, row)
     if inside.any():
-        np.testing.assert_array_equal(image.ravel() > 0, inside)
+        np.testing.assert_array_equal(image.ravel()[clear] > 0, inside[clear])
 
 
 def test_values_windows_and_order():
@@ -112,8 +115,8 @@ def test_label_files(tmp_path, ending):
         tifffile.imwrite(path, labels)
     nuclei = read_nuclei(path, (30, 30))
     assert nuclei.ids.tolist() == [3, 900]
-    with pytest.raises(NucleiError, match=r"30 x 30 pixels.*slide 60 x 60"):
-        read_nuclei(path, (60, 60))
+    with pytest.raises(NucleiError, match=r"30 x 30 pixels.*slide 60 x 75"):
+        read_nuclei(path, (60, 75))
 
 
 def test_the_indices_of_a_palette_are_labels(tmp_path):
@@ -156,9 +159,6 @@ def test_label_files_that_cannot_be_read(tmp_path):
         (tmp_path / name).write_bytes(b"not an image")
         with pytest.raises(NucleiError, match="cannot be read"):
             read_nuclei(tmp_path / name)
-    np.save(tmp_path / "cellpose_seg.npy", {"masks": np.ones((3, 3), int)}, allow_pickle=True)
-    with pytest.raises(NucleiError, match="cannot be read"):
-        read_nuclei(tmp_path / "cellpose_seg.npy")
 
 
 def test_real_outlined_nuclei_survive_the_round_trip(shared_data):

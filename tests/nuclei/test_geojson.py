@@ -21,6 +21,8 @@ from napari_prts.nuclei import (
     read_provenance,
     write_geojson,
 )
+from napari_prts.nuclei.formats.numbers_text import from_centre, from_corner
+from napari_prts.nuclei.formats.reading import read_nuclei_reported
 from tests.nuclei.outlines import assert_same, outlines, scattered, unhurried
 
 RING = [[10, 1], [14, 1], [14, 7], [10, 7], [10, 1]]
@@ -69,10 +71,11 @@ def test_a_file_reads_back_bit_for_bit(tmp_path, data):
     assert_same(read_geojson(path), nuclei)
 
 
+ANY_PLACE = st.floats(-1e7, 1e7, width=32).map(lambda value: value if abs(value) > 1e-8 else 0.0)
+
+
 @unhurried
-@given(
-    st.lists(st.tuples(*[st.floats(-1e7, 1e7, width=32)] * 2), min_size=3, max_size=9, unique=True)
-)
+@given(st.lists(st.tuples(ANY_PLACE, ANY_PLACE), min_size=3, max_size=9, unique=True))
 def test_any_vertices_read_back_bit_for_bit(tmp_path, points):
     """Also those that make an outline cross itself: what we wrote is not mended."""
     try:
@@ -82,6 +85,36 @@ def test_any_vertices_read_back_bit_for_bit(tmp_path, points):
     path = tmp_path / "nuclei.geojson"
     write_geojson(nuclei, path)
     assert_same(read_geojson(path), nuclei)
+
+
+@given(st.lists(st.floats(-(2.0**24), 2.0**24, width=32), min_size=1))
+def test_half_a_pixel_there_and_back(values):
+    there = np.array(values, np.float32)
+    back = from_centre(from_corner(there))
+    sure = (there == 0) | (np.abs(there) > 1e-8)
+    np.testing.assert_array_equal(back[sure], there[sure])
+    np.testing.assert_allclose(back, there, rtol=0, atol=1e-16)
+
+
+def test_coordinates_on_a_slide_have_few_decimals():
+    """Short numbers make short files."""
+    somewhere = np.random.default_rng(0).uniform(0, 50_000, 1000).astype(np.float32)
+    assert max(len(repr(float(value))) for value in from_corner(somewhere)) <= 10
+
+
+def test_files_of_format_1_counted_from_the_centre(tmp_path):
+    """As this program wrote them before it minded QuPath's half pixel."""
+    path = tmp_path / "nuclei.geojson"
+    nuclei = Nuclei.from_polygons(scattered(3, 100, 100))
+    write_geojson(nuclei, path)
+    data = json.loads(path.read_text())
+    data["prts_table"]["format"] = 1
+    path.write_text(json.dumps(data))
+    np.testing.assert_allclose(read_geojson(path).vertices, nuclei.vertices + 0.5, atol=1e-4)
+    data["prts_table"]["format"] = 99
+    path.write_text(json.dumps(data))
+    with pytest.raises(NucleiError, match=r"format 99.*update"):
+        read_geojson(path)
 
 
 def test_ids_of_removed_nuclei_do_not_come_back_after_reading(tmp_path):
@@ -99,7 +132,8 @@ def test_the_file_is_what_qupath_reads(tmp_path):
     data = json.loads(path.read_text())
     assert data["type"] == "FeatureCollection"
     (found,) = data["features"]
-    ring = [[10, 1], [14, 1], [14.5, 7], [10, 7], [10, 1]]
+    # QuPath counts from the corner of the first pixel, we from its centre.
+    ring = [[10.5, 1.5], [14.5, 1.5], [15, 7.5], [10.5, 7.5], [10.5, 1.5]]
     assert found["type"] == "Feature"
     assert found["geometry"] == {"type": "Polygon", "coordinates": [ring]}
     assert UUID(found["id"]).int & 0xFFFFFFFF == 77
@@ -167,10 +201,41 @@ def test_qupath_cells_give_their_nuclei(written, caplog):
     region = feature(polygon([[0, 0], [900, 0], [900, 900]]), objectType="annotation")
     with caplog.at_level(logging.WARNING):
         nuclei = read_geojson(written([region, cell]))
-    assert nuclei.polygon(0).tolist() == [[1, 10], [1, 14], [7, 14], [7, 10]]
+    assert nuclei.polygon(0).tolist() == [[0.5, 9.5], [0.5, 13.5], [6.5, 13.5], [6.5, 9.5]]
     assert nuclei.scores.tolist() == [0.75]
     assert nuclei.sources.tolist() == [Source.IMPORTED]
-    assert "1 features that are no nuclei were left out" in caplog.text
+    assert "1 feature is no nucleus (an annotation or tile, say) and was left out" in caplog.text
+
+
+def test_half_a_pixel_is_taken_off_where_qupath_counted_and_only_there(written):
+    ring = [[2, 3], [6, 3], [6, 7]]
+    centred = [[3, 2], [3, 6], [7, 6]]
+    corner = [[2.5, 1.5], [2.5, 5.5], [6.5, 5.5]]
+    for properties, expected in (
+        ({"objectType": "detection"}, corner),
+        ({"object_type": "annotation"}, corner),
+        ({"classification": {"name": "Nucleus", "colorRGB": -256}}, corner),
+        ({"cell_id": 4}, centred),
+        ({"cell_id": 4, "classification": {"name": "Cluster 3"}}, centred),
+        ({}, centred),
+    ):
+        found = read_geojson(written([feature(polygon(ring), **properties)]))
+        assert found.polygon(0).tolist() == expected
+
+
+def test_what_qupath_nests_and_what_the_table_cannot_hold(written):
+    cell = feature(
+        polygon(RING), "11111111-2222-4333-8444-555555555555", objectType="cell",
+        classification={"names": ["Tumor", "Positive"], "color": [200, 0, 0]},
+    )  # fmt: skip
+    region = feature(polygon(RING), objectType="annotation", childObjects=[cell])
+    report = read_nuclei_reported(written([region]))
+    assert len(report.nuclei) == 1
+    assert report.notes == (
+        "Classes are not kept: Tumor: Positive (1).",
+        "1 cells have no nucleus: the outline of the cell was taken instead.",
+        "1 nuclei had an id of QuPath's (a UUID) and got a number instead.",
+    )
 
 
 def test_qupath_annotations_alone_are_nuclei(written):
@@ -196,6 +261,16 @@ def test_space_ranger_keeps_cell_ids(written):
     assert read_geojson(path).ids.tolist() == [1, 3]
     path = written([feature(polygon(RING), cell_id="cellid_000000012-1")])
     assert read_geojson(path).ids.tolist() == [12]
+    # Its outlines follow the 2 um bins, and are in the pixels of their positions.
+    stairs = [
+        [1585.3, 5860.4],
+        [1585.3, 5831.2],
+        [1614.5, 5831.2],
+        [1614.6, 5853.1],
+        [1585.3, 5860.4],
+    ]
+    (found,) = read_geojson(written([feature(polygon(stairs), cell_id=1)])).polygons()
+    np.testing.assert_array_equal(found, np.array(stairs, np.float32)[:-1, ::-1])
 
 
 def test_of_a_multipolygon_the_largest_part_is_taken_and_holes_are_ignored(written):
@@ -235,15 +310,14 @@ def test_a_single_feature(written):
         ({"a": 1}, "holds no FeatureCollection"),
         (3, "holds no FeatureCollection"),
         ([feature(polygon(RING), objectType="tile")], "holds no nuclei"),
-        ([feature({"type": "Point", "coordinates": [3, 4]})], "have no outline.*feature 0"),
-        ([feature(None)], "have no outline"),
-        ([feature(polygon())], "have no outline"),
+        ([feature({"type": "Point", "coordinates": [3, 4]})], r"had no polygon.*feature 0 \(no id"),
+        ([feature(None)], "had no polygon"),
+        ([feature(polygon())], "had no polygon"),
         ([feature(polygon([[1, 2], [3, None], [4, 5]]))], "not a number"),
-        ([feature(polygon([[1, 2], [3, "x"], [4, 5]]))], "have no outline"),
-        ([feature(polygon([[1, 2], [3, 4]]), cell_id=8)], "8 has fewer than 3 points"),
-        ([feature(polygon([[1, 2], [3, 4], [5, 6]]), cell_id=8)], "8 has no area"),
+        ([feature(polygon([[1, 2], [3, "x"], [4, 5]]))], "had no polygon"),
+        ([feature(polygon([[1, 2], [3, 4]]), cell_id=8)], "fewer than 3 points.*: id 8"),
+        ([feature(polygon([[1, 2], [3, 4], [5, 6]]), cell_id=8)], "no area.*: id 8"),
         ([feature(polygon([[1, 2], [3, float("nan")], [5, 6]]))], "not a number"),
-        ([feature(polygon(RING), cell_id=8)] * 2, "unique.* 8"),
     ],
 )
 def test_files_without_good_nuclei(written, data, problem):

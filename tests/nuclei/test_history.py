@@ -16,13 +16,16 @@ SOME = st.lists(outlines(500), min_size=1, max_size=3)
 
 
 class HistoryMachine(RuleBasedStateMachine):
-    """Any sequence of edits, undos and redos ends in the nuclei of the model."""
+    """Any sequence of edits, undos and redos ends in the nuclei of the model.
+
+    There are enough steps to lay the table out anew every now and then, and few
+    enough in between to find it patched.
+    """
 
     def __init__(self):
         super().__init__()
-        self.history = History(Nuclei.from_polygons(scattered(3, 500, 500)))
+        self.history = History(Nuclei.from_polygons(scattered(12, 500, 500)))
         self.states = [rows_of(self.history.current)]
-        self.tables = [self.history.current]
         self.base_of = [0]
         self.at = 0
         self.ever: set[int] = set(self.states[0])
@@ -31,7 +34,6 @@ class HistoryMachine(RuleBasedStateMachine):
         self.at += 1
         kept = slice(0, self.at)
         self.states = [*self.states[kept], rows]
-        self.tables = [*self.tables[kept], self.history.current]
         self.base_of = [*self.base_of[kept], self.base_of[self.at - 1] if base is None else base]
 
     @rule(data=st.data(), added=st.lists(outlines(500), max_size=2))
@@ -50,6 +52,7 @@ class HistoryMachine(RuleBasedStateMachine):
             rows[id_] = (outline.tobytes(), rows[id_][1], Source.EDITED)
         for id_, outline in zip(new, added, strict=True):
             rows[id_] = (outline.tobytes(), 1.0, Source.MANUAL)
+        assert (np.diff(new) > 0).all()
         if removed or replaced or added:
             self.did(rows)
 
@@ -72,10 +75,42 @@ class HistoryMachine(RuleBasedStateMachine):
         assert (label is None) == (self.at == len(self.states) - 1)
         self.at = min(len(self.states) - 1, self.at + 1)
 
+    @rule(corner=st.tuples(*[st.floats(-20, 520)] * 2), size=st.tuples(*[st.floats(0, 540)] * 2))
+    def look_into_a_rectangle(self, corner, size):
+        r0, c0, r1, c1 = *corner, *np.add(corner, size)
+        nuclei = self.history.current
+        row, column = Nuclei.from_polygons(nuclei.polygons()).centroids.T
+        inside = (row >= r0) & (row < r1) & (column >= c0) & (column < c1)
+        np.testing.assert_array_equal(nuclei.in_rectangle(r0, c0, r1, c1), np.flatnonzero(inside))
+
+    @rule(data=st.data())
+    def take_some(self, data):
+        rows = self.states[self.at]
+        ids = data.draw(st.lists(st.sampled_from(sorted(rows)), unique=True)) if rows else []
+        nuclei = self.history.current
+        taken = nuclei.take(nuclei.positions_of(ids))
+        assert taken.ids.tolist() == ids
+        assert rows_of(taken) == {id_: rows[id_] for id_ in ids}
+        anew = Nuclei.from_polygons(taken.polygons(), ids)
+        np.testing.assert_array_equal(taken.hashes, anew.hashes)
+        np.testing.assert_array_equal(taken.bounds, anew.bounds)
+
+    @rule()
+    def ask_for_all_vertices(self):
+        nuclei = self.history.current
+        anew = Nuclei.from_polygons(nuclei.polygons(), nuclei.ids, nuclei.scores, nuclei.sources)
+        assert_same(nuclei, anew)
+        for name in ("areas", "centroids", "bounds", "hashes"):
+            np.testing.assert_array_equal(getattr(nuclei, name), getattr(anew, name), err_msg=name)
+
     @invariant()
-    def the_nuclei_are_the_models(self):
-        assert rows_of(self.history.current) == self.states[self.at]
-        assert_same(self.history.current, self.tables[self.at])
+    def the_nuclei_are_the_models_in_its_order(self):
+        nuclei, rows = self.history.current, self.states[self.at]
+        assert rows_of(nuclei) == rows
+        assert nuclei.ids.tolist() == list(rows)
+        np.testing.assert_array_equal(nuclei.positions_of(list(rows)), np.arange(len(rows)))
+        for position, (vertices, _, _) in enumerate(rows.values()):
+            assert nuclei.polygon(position).tobytes() == vertices
         assert self.history.can_undo == (self.at > 0)
         assert self.history.can_redo == (self.at < len(self.states) - 1)
 
@@ -90,7 +125,7 @@ class HistoryMachine(RuleBasedStateMachine):
         )
 
 
-HistoryMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+HistoryMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 TestHistory = HistoryMachine.TestCase
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from napari_prts.errors import NucleiError
 from napari_prts.nuclei import Nuclei, Source
-from tests.nuclei.outlines import assert_same, circle, outlines, rows_of, scattered, unhurried
+from tests.nuclei.outlines import assert_same, circle, outlines, rows_of, scattered, star, unhurried
 
 SQUARE = [(0, 0), (0, 4), (4, 4), (4, 0)]
 
@@ -168,6 +169,11 @@ def test_hashes_tell_outlines_apart():
     assert nuclei.hashes[0] == nuclei.hashes[2] != nuclei.hashes[1]
 
 
+def test_hashes_do_not_change_from_version_to_version():
+    """Features on disk are found again by them."""
+    assert Nuclei.from_polygons([SQUARE]).hashes.tolist() == ["624e719d20059990"]
+
+
 def test_positions_by_id():
     nuclei = Nuclei.from_polygons([SQUARE] * 4, ids=[9, 2, 30, 4])
     assert nuclei.positions_of([4, 9, 30]).tolist() == [3, 0, 2]
@@ -181,6 +187,79 @@ def test_taking_by_mask_and_by_position():
     assert nuclei.take(nuclei.ids > 2).ids.tolist() == [3, 4]
     assert nuclei.take([4, 0]).ids.tolist() == [4, 0]
     np.testing.assert_array_equal(nuclei.take([4, 0]).polygon(0), nuclei.polygon(4))
+
+
+def test_a_nucleus_cannot_be_taken_twice_nor_from_beyond_the_end():
+    nuclei = Nuclei.from_polygons([SQUARE] * 3)
+    assert nuclei.take([-1]).ids.tolist() == [2]
+    with pytest.raises(NucleiError, match=r"unique.* 1"):
+        nuclei.take([1, 1])
+    with pytest.raises(IndexError):
+        nuclei.take([3])
+    with pytest.raises(IndexError):
+        nuclei.polygon(3)
+
+
+def test_splicing():
+    nuclei = Nuclei.from_polygons([SQUARE] * 5)
+    others = Nuclei.from_polygons([SQUARE] * 2, ids=[3, 20])
+    spliced = nuclei.splice([3, 0, 3], others, [4, 1])
+    assert spliced.ids.tolist() == [1, 20, 2, 4, 3]
+    assert spliced.next_id == 21
+    with pytest.raises(NucleiError, match=r"unique.* 3"):
+        nuclei.splice([0], others, [0, 1])
+    with pytest.raises(NucleiError, match="2 nuclei need as many different places"):
+        nuclei.splice([3], others, [1, 1])
+
+
+def test_a_table_from_arrays_and_its_arrays():
+    made = Nuclei.from_polygons(scattered(4, 100, 100), scores=[0.5, 0.6, 0.7, 0.8])
+    again = Nuclei(made.vertices, made.offsets, made.ids, made.scores, made.sources, next_id=9)
+    assert_same(again, made)
+    assert (again.next_id, made.next_id) == (9, 4)
+    with pytest.raises(NucleiError, match="equal length"):
+        Nuclei(made.vertices, made.offsets, made.ids[1:], made.scores, made.sources)
+
+
+@unhurried
+@given(st.data())
+def test_one_array_of_outlines_is_a_list_of_them(data):
+    """Outlines of as many points each are laid out at once, with the same checks."""
+    count = data.draw(st.integers(3, 6))
+    radii = st.lists(st.floats(3, 20), min_size=count, max_size=count)
+    polygons = data.draw(st.lists(st.builds(star, st.just(50), st.just(50), radii), max_size=4))
+    polygons = [*polygons, star(9, 9, [5] * count)]
+    if data.draw(st.booleans()):
+        polygons[0][-1] = polygons[0][0]
+    stack = np.array(polygons)
+    try:
+        listed = Nuclei.from_polygons(polygons)
+    except NucleiError as error:
+        with pytest.raises(NucleiError, match=re.escape(str(error))):
+            Nuclei.from_polygons(stack)
+        return
+    stacked = Nuclei.from_polygons(stack)
+    stack[:] = 0
+    assert_same(stacked, listed)
+    np.testing.assert_array_equal(stacked.areas, listed.areas)
+    np.testing.assert_array_equal(stacked.centroids, listed.centroids)
+    np.testing.assert_array_equal(stacked.bounds, listed.bounds)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30, -1e30])
+def test_a_number_beyond_any_slide_in_an_array_is_named(bad):
+    stack = np.array([SQUARE] * 3, np.float64)
+    stack[1, 2, 0] = bad
+    with pytest.raises(NucleiError, match=r"1 of 3 .* number 1 .*not a number"):
+        Nuclei.from_polygons(stack)
+
+
+def test_the_reach_is_a_size_that_no_nucleus_exceeds():
+    nuclei = Nuclei.from_polygons([SQUARE, [(0, 0), (0, 30), (20, 0)]])
+    assert nuclei.reach == 30
+    assert nuclei.add([[(0, 0), (0, 9), (50, 0)]]).reach == 50
+    assert nuclei.remove([1]).reach >= 4
+    assert Nuclei.empty().reach == 0
 
 
 @unhurried

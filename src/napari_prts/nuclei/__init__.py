@@ -14,15 +14,18 @@ _PUBLIC = {
     "History": "history",
     "Measurements": "measurements",
     "Nuclei": "table",
+    "ReadReport": "formats.report",
     "Source": "table",
     "measure_nuclei": "measurements",
     "neighbourhood": "neighbours",
     "rasterise": "drawing",
-    "read_geojson": "geojson",
-    "read_labels": "labels",
-    "read_nuclei": "reading",
-    "read_provenance": "geojson",
-    "write_geojson": "geojson",
+    "read_geojson": "formats.geojson",
+    "read_labels": "formats.labels",
+    "read_nuclei": "formats.reading",
+    "read_nuclei_reported": "formats.reading",
+    "read_provenance": "formats.reading",
+    "write_geojson": "formats.geojson",
+    "write_nuclei": "formats.writing",
 }
 
 __all__ = list(_PUBLIC)

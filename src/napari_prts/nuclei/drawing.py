@@ -49,8 +49,7 @@ def rasterise(
     drawn = np.arange(1, count + 1) if values is None else np.asarray(values)
     image = np.zeros(height * width, np.int32)
     spans = filled(to_window(vertices, offset, scale), offsets).clipped(0, 0, height, width)
-    owner, pixel = spans.pixels(width)
-    image[pixel] = drawn[owner]
+    image[spans.pixels(width)] = np.repeat(drawn[spans.owner], spans.lengths)
     return image.reshape(height, width)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -10,7 +11,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from napari_prts.nuclei.ragged import Offsets, owners, successors, sum_rows
+from napari_prts.nuclei.ragged import Offsets, owners
+
+# Polygons that are worked on at once: what is computed on the way stays in the
+# processor's cache, and a million polygons take no more memory than a few.
+_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,10 @@ class Rings:
     centroids: NDArray[np.float32]
     bounds: NDArray[np.float32]
 
+    def __post_init__(self) -> None:
+        for array in (self.areas, self.centroids, self.bounds):
+            array.flags.writeable = False
+
     @classmethod
     def of(cls, vertices: NDArray[np.floating], offsets: Offsets) -> Rings:
         """Compute them in double precision, relative to each polygon's first vertex."""
@@ -38,62 +47,53 @@ class Rings:
         return cls(
             np.abs(signed).astype(np.float32),
             centroids.astype(np.float32),
-            bounds_of(vertices, offsets),
+            bounds_of(vertices, offsets).astype(np.float32, copy=False),
         )
-
-    def take(self, order: NDArray[np.integer]) -> Rings:
-        """Choose and reorder polygons."""
-        return Rings(self.areas[order], self.centroids[order], self.bounds[order])
-
-    def joined(self, other: Rings) -> Rings:
-        """Append other polygons."""
-        return Rings(
-            np.concatenate([self.areas, other.areas]),
-            np.concatenate([self.centroids, other.centroids]),
-            np.concatenate([self.bounds, other.bounds]),
-        )
-
-
-def relative(vertices: NDArray[np.floating], offsets: Offsets) -> NDArray[np.float64]:
-    """Vertices relative to the first of their polygon, in double precision."""
-    local = vertices.astype(np.float64)
-    return np.asarray(local - local[offsets[:-1]][owners(offsets)])
 
 
 def areas_and_centroids(
     vertices: NDArray[np.floating], offsets: Offsets
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Signed areas and centres of area; the mean vertex where the area is zero."""
-    if len(offsets) == 1:
-        return np.zeros(0), np.zeros((0, 2))
-    local = relative(vertices, offsets)
-    after = local[successors(offsets)]
-    cross = local[:, 0] * after[:, 1] - after[:, 0] * local[:, 1]
-    twice = sum_rows(cross, offsets)
-    moment = sum_rows((local + after) * cross[:, None], offsets)
-    mean = sum_rows(local, offsets) / np.diff(offsets)[:, None]
-    flat = twice == 0
-    centre = moment / np.where(flat, 1.0, 3 * twice)[:, None]
-    centre[flat] = mean[flat]
-    return twice / 2, vertices[offsets[:-1]].astype(np.float64) + centre
+    """Signed areas and centres of area; the mean vertex where the area is zero.
+
+    Parameters
+    ----------
+    vertices : ndarray, shape (v, 2)
+        Vertices of all polygons end to end.
+    offsets : ndarray of int64, shape (n + 1,)
+        Where each polygon's vertices begin; none is empty.
+    """
+    areas, centroids = np.empty(len(offsets) - 1), np.empty((len(offsets) - 1, 2))
+    for rows, points, starts in _batches(vertices, offsets):
+        areas[rows], centroids[rows] = _moments(points.astype(np.float64), starts)
+    return areas, centroids
 
 
 def bounds_of(vertices: NDArray[np.floating], offsets: Offsets) -> NDArray[Any]:
     """Smallest row and column, largest row and column of each polygon."""
-    if len(offsets) == 1:
-        return np.zeros((0, 4), vertices.dtype)
-    low = np.minimum.reduceat(vertices, offsets[:-1], axis=0)
-    high = np.maximum.reduceat(vertices, offsets[:-1], axis=0)
-    return np.concatenate([low, high], axis=1)
+    bounds = np.empty((len(offsets) - 1, 4), vertices.dtype)
+    for rows, points, starts in _batches(vertices, offsets):
+        for axis in (0, 1):
+            bounds[rows, axis] = np.minimum.reduceat(points[axis], starts)
+            bounds[rows, axis + 2] = np.maximum.reduceat(points[axis], starts)
+    return bounds
 
 
-def hash_polygons(vertices: NDArray[np.float32], offsets: Offsets) -> NDArray[np.str_]:
-    """Hash the content of each polygon's vertices (XXH3, 64 bits, hexadecimal)."""
-    content = memoryview(np.ascontiguousarray(vertices, "<f4").tobytes())
+def hash_codes(vertices: NDArray[np.float32], offsets: Offsets) -> NDArray[np.uint64]:
+    """Hash the content of each polygon's vertices (XXH3, 64 bits)."""
+    content = np.ascontiguousarray(vertices, "<f4").reshape(-1).view(np.uint8).data
+    digest = xxhash.xxh3_64_intdigest
     ends = (offsets * 8).tolist()
-    digest = xxhash.xxh3_64_hexdigest
-    hashes = [digest(content[a:b]) for a, b in pairwise(ends)]
-    return np.array(hashes, "<U16")
+    count = len(offsets) - 1
+    return np.fromiter((digest(content[a:b]) for a, b in pairwise(ends)), np.uint64, count)
+
+
+def hexadecimal(codes: NDArray[np.uint64]) -> NDArray[np.str_]:
+    """Write hashes as 16 characters each."""
+    if not len(codes):
+        return np.zeros(0, "<U16")
+    text = codes.astype(">u8").tobytes().hex().encode()
+    return np.frombuffer(text, "S16").astype("<U16")
 
 
 def to_shapely(vertices: NDArray[np.floating], offsets: Offsets) -> NDArray[Any]:
@@ -104,3 +104,35 @@ def to_shapely(vertices: NDArray[np.floating], offsets: Offsets) -> NDArray[Any]
         return np.empty(0, object)
     rings = shapely.linearrings(vertices[:, ::-1].astype(np.float64), indices=owners(offsets))
     return np.asarray(shapely.polygons(rings))
+
+
+def _batches(
+    vertices: NDArray[np.floating], offsets: Offsets
+) -> Iterator[tuple[slice, NDArray[Any], Offsets]]:
+    """Some polygons at a time: which, their rows and columns as (2, v), and their beginnings."""
+    count = len(offsets) - 1
+    for start in range(0, count, _AT_ONCE):
+        rows = slice(start, min(start + _AT_ONCE, count))
+        first, last = offsets[start], offsets[rows.stop]
+        points = np.ascontiguousarray(vertices[first:last].T)
+        yield rows, points, offsets[rows] - first
+
+
+def _moments(
+    points: NDArray[np.float64], starts: Offsets
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    corner = points[:, starts]
+    counts = np.diff(starts, append=points.shape[1])
+    local = points - np.repeat(corner, counts, axis=1)
+    after = np.empty_like(local)
+    after[:, :-1] = local[:, 1:]
+    # A ring's last vertex is followed by its first, which is the origin.
+    after[:, starts - 1] = 0
+    cross = local[0] * after[1] - after[0] * local[1]
+    twice = np.add.reduceat(cross, starts)
+    flat = twice == 0
+    centre = np.add.reduceat((local + after) * cross, starts, axis=1)
+    centre /= np.where(flat, 1.0, 3 * twice)
+    if flat.any():
+        centre[:, flat] = (np.add.reduceat(local, starts, axis=1) / counts)[:, flat]
+    return twice / 2, (corner + centre).T

@@ -10,20 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_prts.errors import NucleiError
 from napari_prts.nuclei.table import Nuclei, Source
+from napari_prts.nuclei.tally import EditCounts, Tally
 from napari_prts.nuclei.validation import listed
 
-
-@dataclass(frozen=True)
-class EditCounts:
-    """How many nuclei differ from those that were last set as a whole.
-
-    A nucleus that was added and removed again counts nowhere, and one that was
-    edited and then removed counts as removed.
-    """
-
-    added: int
-    edited: int
-    removed: int
+__all__ = ["EditCounts", "History"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +28,13 @@ class _Edit:
     whole: bool = False
 
     def done(self, nuclei: Nuclei) -> Nuclei:
+        if self.whole:
+            return self.added.with_next_id(nuclei.next_id)
         return nuclei.splice(self.removed_at, self.added, self.added_at)
 
     def undone(self, nuclei: Nuclei) -> Nuclei:
+        if self.whole:
+            return self.removed.with_next_id(nuclei.next_id)
         return nuclei.splice(self.added_at, self.removed, self.removed_at)
 
 
@@ -61,6 +55,8 @@ class History:
         self._current = nuclei
         self._done: list[_Edit] = []
         self._undone: list[_Edit] = []
+        # One for the start and one for each whole table that was put in since.
+        self._tallies = [Tally()]
 
     @property
     def current(self) -> Nuclei:
@@ -121,7 +117,8 @@ class History:
         both = np.intersect1d(leaving, changing)
         if both.size:
             raise NucleiError(
-                f"Nucleus {listed(current.ids[both])} cannot be removed and replaced in one step."
+                f"Nucleus {listed(current.take(both).ids)} cannot be removed and replaced in one "
+                "step."
             )
         fresh = current.new_rows(added, source, scores)
         if not (len(leaving) or len(changing) or len(fresh)):
@@ -180,6 +177,10 @@ class History:
         step = self._done.pop()
         self._current = step.undone(self._current)
         self._undone.append(step)
+        if step.whole:
+            self._tallies.pop()
+        else:
+            self._tallies[-1].exchange(step.added, step.removed)
         return step.label
 
     def redo(self) -> str | None:
@@ -187,36 +188,21 @@ class History:
         if not self._undone:
             return None
         step = self._undone.pop()
-        self._current = step.done(self._current)
-        self._done.append(step)
+        self._redo(step)
         return step.label
 
     def counts(self) -> EditCounts:
         """Count what was corrected since the nuclei were last set as a whole."""
-        steps: list[_Edit] = []
-        for step in reversed(self._done):
-            if step.whole:
-                break
-            steps.append(step)
-        steps.reverse()
-        if not steps:
-            return EditCounts(0, 0, 0)
-        rows = [table for step in steps for table in (step.removed, step.added)]
-        was_there = np.concatenate([np.full(len(t), i % 2 == 0) for i, t in enumerate(rows)])
-        hashes = np.concatenate([table.hashes for table in rows])
-        # What the first step that touched a nucleus took out is how it was before.
-        ids, first = np.unique(np.concatenate([t.ids for t in rows]), return_index=True)
-        before = was_there[first]
-        now = np.isin(ids, self._current.ids)
-        both = before & now
-        hashes_now = self._current.take(self._current.positions_of(ids[both])).hashes
-        return EditCounts(
-            added=int((now & ~before).sum()),
-            edited=int((hashes_now != hashes[first][both]).sum()),
-            removed=int((before & ~now).sum()),
-        )
+        return self._tallies[-1].counts
 
     def _do(self, step: _Edit) -> None:
+        self._redo(step)
+        self._undone.clear()
+
+    def _redo(self, step: _Edit) -> None:
         self._current = step.done(self._current)
         self._done.append(step)
-        self._undone.clear()
+        if step.whole:
+            self._tallies.append(Tally())
+        else:
+            self._tallies[-1].exchange(step.removed, step.added)

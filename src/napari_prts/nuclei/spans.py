@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_prts.nuclei.geometry import areas_and_centroids
-from napari_prts.nuclei.ragged import Offsets, counted, owners, successors
+from napari_prts.nuclei.ragged import Offsets, counted, successors
 
 Ints = NDArray[np.int64]
 
@@ -47,10 +47,16 @@ class Spans:
         inside = (line >= 0) & (line < height) & (stop > start)
         return Spans(self.owner, line, start, stop).take(inside)
 
-    def pixels(self, width: int) -> tuple[Ints, Ints]:
-        """Owner and flat index, in an image of the given width, of each pixel."""
-        span, within = counted(self.stop - self.start)
-        return self.owner[span], (self.row * width + self.start)[span] + within
+    @property
+    def lengths(self) -> Ints:
+        """Pixels in each run."""
+        return self.stop - self.start
+
+    def pixels(self, width: int) -> Ints:
+        """Flat index, in an image of the given width, of each pixel, run by run."""
+        ends = np.cumsum(self.lengths)
+        first = self.row * width + self.start - ends + self.lengths
+        return np.arange(ends[-1] if len(ends) else 0) + np.repeat(first, self.lengths)
 
 
 def filled(vertices: NDArray[np.floating], offsets: Offsets) -> Spans:
@@ -132,19 +138,51 @@ def _shifted(length: int, shift: int) -> tuple[slice, slice]:
 def _runs(vertices: NDArray[np.float64], offsets: Offsets) -> Spans:
     if len(offsets) == 1:
         return Spans(*np.zeros((4, 0), np.int64))
-    after = vertices[successors(offsets)]
+    row, column, per_polygon = _crossings(vertices, offsets)
+    # Lines are the rows of each polygon, polygon by polygon.
+    inside = np.flatnonzero(per_polygon)
+    begins = (np.cumsum(per_polygon) - per_polygon)[inside]
+    if not len(begins):
+        return Spans(*np.zeros((4, 0), np.int64))
+    top = np.minimum.reduceat(row, begins)
+    owner_at, line_row = counted(np.maximum.reduceat(row, begins) - top + 1)
+    first_line = np.flatnonzero(line_row == 0)
+    line = row + np.repeat(first_line - top, per_polygon[inside])
+    crossed = np.bincount(line, minlength=len(owner_at))
+    low, high = np.full(len(owner_at), np.inf), np.full(len(owner_at), -np.inf)
+    np.minimum.at(low, line, column)
+    np.maximum.at(high, line, column)
+    often = crossed > 2
+    parts = [(np.flatnonzero(crossed == 2), low[crossed == 2], high[crossed == 2])]
+    if often.any():
+        # Where an outline is crossed more than twice, runs and gaps take turns.
+        which = np.flatnonzero(often[line])
+        order = which[np.lexsort((column[which], line[which]))]
+        parts.append((line[order[::2]], column[order[::2]], column[order[1::2]]))
+    at, enter, leave = (np.concatenate(values) for values in zip(*parts, strict=True))
+    start, stop = np.ceil(enter).astype(np.int64), np.ceil(leave).astype(np.int64)
+    spans = Spans(inside[owner_at[at]], (line_row + top[owner_at])[at], start, stop)
+    kept = stop > start
+    if not often.any():
+        return spans.take(kept)
+    order = np.argsort(at, kind="stable")
+    return spans.take(order[kept[order]])
+
+
+def _crossings(
+    vertices: NDArray[np.float64], offsets: Offsets
+) -> tuple[Ints, NDArray[np.float64], Ints]:
+    """Where the borders cross rows of pixel centres: rows, columns, and how many per polygon."""
+    r0, c0 = vertices.T
+    r1, c1 = vertices[successors(offsets)].T
     # From top to bottom whichever way the edge runs: two polygons that share an
     # edge meet it at the very same columns.
-    downward = (vertices[:, 0] <= after[:, 0])[:, None]
-    upper, lower = np.where(downward, vertices, after), np.where(downward, after, vertices)
-    top = np.ceil(upper[:, 0]).astype(np.int64)
-    edge, within = counted(np.ceil(lower[:, 0]).astype(np.int64) - top)
+    downward = r0 <= r1
+    r0, r1 = np.where(downward, r0, r1), np.where(downward, r1, r0)
+    c0, c1 = np.where(downward, c0, c1), np.where(downward, c1, c0)
+    top = np.ceil(r0).astype(np.int64)
+    edge, within = counted(np.ceil(r1).astype(np.int64) - top)
     row = top[edge] + within
-    (r0, c0), (r1, c1) = upper[edge].T, lower[edge].T
-    column = c0 + (row - r0) / (r1 - r0) * (c1 - c0)
-    owner = owners(offsets)[edge]
-    order = np.lexsort((column, row, owner))
-    enter, leave = order[::2], order[1::2]
-    start = np.ceil(column[enter]).astype(np.int64)
-    stop = np.ceil(column[leave]).astype(np.int64)
-    return Spans(owner[enter], row[enter], start, stop).take(stop > start)
+    column = c0[edge] + (row - r0[edge]) / (r1 - r0)[edge] * (c1 - c0)[edge]
+    counts = np.diff(np.searchsorted(edge, offsets))
+    return row, column, counts

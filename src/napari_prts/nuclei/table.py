@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_prts.errors import NucleiError
-from napari_prts.nuclei.geometry import Rings, hash_polygons, to_shapely
-from napari_prts.nuclei.grid import PointGrid
-from napari_prts.nuclei.ragged import take_rows
+from napari_prts.nuclei.block import Block
+from napari_prts.nuclei.geometry import hexadecimal, to_shapely
+from napari_prts.nuclei.numbering import LARGEST_ID, check_ids, positions_from, require_free
+from napari_prts.nuclei.patched import Patched
+from napari_prts.nuclei.stacked import checked_stack
 from napari_prts.nuclei.validation import checked, listed
 
-# Nuclei are drawn into int32 images by their id plus one.
-LARGEST_ID = 2**31 - 2
+__all__ = ["LARGEST_ID", "Nuclei", "Source"]
 
 
 class Source(IntEnum):
@@ -31,12 +30,13 @@ class Source(IntEnum):
     EDITED = 3
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Nuclei:
     """The nuclei of one slide.
 
     A snapshot that never changes: :meth:`add`, :meth:`remove` and
-    :meth:`replace` return a new one that keeps the ids of all others.
+    :meth:`replace` return a new one that keeps the ids of all others. Snapshots
+    share what they have in common: an edit of a few nuclei costs little more among
+    a million than among a thousand, and what was derived from the others is kept.
 
     Parameters
     ----------
@@ -60,31 +60,33 @@ class Nuclei:
         If the arrays do not belong together or ids are not unique.
     """
 
-    vertices: NDArray[np.float32]
-    offsets: NDArray[np.int64]
-    ids: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    sources: NDArray[np.uint8]
-    next_id: int = 0
-
-    def __post_init__(self) -> None:
-        kinds = {
-            "vertices": np.float32,
-            "offsets": np.int64,
-            "ids": np.int64,
-            "scores": np.float32,
-            "sources": np.uint8,
-        }
-        for name, kind in kinds.items():
-            frozen = np.ascontiguousarray(getattr(self, name), kind).view()
-            frozen.flags.writeable = False
-            object.__setattr__(self, name, frozen)
-        count = len(self.ids)
-        if not (len(self.offsets) - 1 == count == len(self.scores) == len(self.sources)):
+    def __init__(
+        self,
+        vertices: NDArray[np.float32],
+        offsets: NDArray[np.int64],
+        ids: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        sources: NDArray[np.uint8],
+        next_id: int = 0,
+    ) -> None:
+        if not (len(offsets) - 1 == len(ids) == len(scores) == len(sources)):
             raise NucleiError("Offsets, ids, scores and sources must be of equal length.")
-        _check_ids(self.ids)
-        following = int(self.ids.max()) + 1 if count else 0
-        object.__setattr__(self, "next_id", max(self.next_id, following))
+        block = Block.of(vertices, offsets, ids, scores, sources)
+        check_ids(block.ids)
+        following = int(block.ids.max()) + 1 if len(block) else 0
+        self.__dict__.update(_rows=Patched.of(block), _next_id=max(next_id, following))
+
+    _rows: Patched
+    _next_id: int
+
+    @classmethod
+    def _of(cls, rows: Patched, next_id: int) -> Nuclei:
+        made = cls.__new__(cls)
+        made.__dict__.update(_rows=rows, _next_id=next_id)
+        return made
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"A table of nuclei never changes: {name} cannot be set.")
 
     @classmethod
     def empty(cls) -> Nuclei:
@@ -129,7 +131,9 @@ class Nuclei:
         """
         if ids is not None and len(np.asarray(ids)) != len(polygons):
             raise NucleiError(f"{len(polygons)} outlines need as many ids.")
-        vertices, offsets = checked(polygons, None if ids is None else np.asarray(ids), repair)
+        stack = None if repair else checked_stack(polygons)
+        names = None if ids is None else np.asarray(ids)
+        vertices, offsets = stack[:2] if stack else checked(polygons, names, repair)
         count = len(offsets) - 1
         if ids is None:
             ids = np.arange(next_id, next_id + count)
@@ -137,57 +141,101 @@ class Nuclei:
         if not np.isfinite(likely).all():
             raise NucleiError("A score is not a number; leave scores out where there are none.")
         sources = np.broadcast_to(np.asarray(source, np.uint8), (count,))
-        return cls(vertices, offsets, np.asarray(ids, np.int64), likely, sources, next_id)
+        made = cls(vertices, offsets, np.asarray(ids, np.int64), likely, sources, next_id)
+        if stack:
+            made._rows.base.__dict__["rings"] = stack[2]
+        return made
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._rows)
 
     def __repr__(self) -> str:
         counts = np.bincount(self.sources, minlength=len(Source))
         parts = [f"{counts[source]:,} {source.name.lower()}" for source in Source if counts[source]]
         return f"<Nuclei {len(self):,}{': ' if parts else ''}{', '.join(parts)}>"
 
+    @property
+    def rows(self) -> Patched:
+        """How the nuclei are kept, for the modules beside this one."""
+        return self._rows
+
+    @property
+    def next_id(self) -> int:
+        """The id that the next new nucleus gets."""
+        return self._next_id
+
+    @property
+    def vertices(self) -> NDArray[np.float32]:
+        """Vertices of all polygons end to end, (row, column) in level-0 pixels, shape (v, 2).
+
+        After an edit they are laid out when first asked for; :meth:`polygon` and
+        :meth:`take` give those of some nuclei at once.
+        """
+        return self._laid_out().outlines.laid_out()[0]
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each polygon's vertices begin, shape (n + 1,); see :attr:`vertices`."""
+        return self._laid_out().outlines.laid_out()[1]
+
+    def _laid_out(self) -> Block:
+        # The same rows, kept in another way: nothing that can be seen changes. What the
+        # rows were kept in before is let go of first, not to have everything twice.
+        self.__dict__["_rows"] = self._rows.folded()
+        self.__dict__["_rows"] = self._rows.laid_out()
+        return self._rows.base
+
+    @cached_property
+    def ids(self) -> NDArray[np.int64]:
+        """Unique numbers, shape (n,)."""
+        return self._rows.column(lambda block: block.ids)
+
+    @cached_property
+    def scores(self) -> NDArray[np.float32]:
+        """Probabilities, shape (n,)."""
+        return self._rows.column(lambda block: block.scores)
+
+    @cached_property
+    def sources(self) -> NDArray[np.uint8]:
+        """Values of :class:`Source`, shape (n,)."""
+        return self._rows.column(lambda block: block.sources)
+
     def polygon(self, position: int) -> NDArray[np.float32]:
         """Vertices of one nucleus, shape (k, 2)."""
-        return self.vertices[self.offsets[position] : self.offsets[position + 1]]
+        return self._rows.polygon(position)
 
     def polygons(self) -> list[NDArray[np.float32]]:
         """Vertices of each nucleus."""
-        ends = self.offsets.tolist()
-        return [self.vertices[a:b] for a, b in pairwise(ends)]
+        return self._rows.polygons()
 
     @cached_property
-    def _rings(self) -> Rings:
-        return Rings.of(self.vertices, self.offsets)
-
-    @property
     def centroids(self) -> NDArray[np.float32]:
         """Centres of area, (row, column) in level-0 pixels, shape (n, 2)."""
-        return self._rings.centroids
+        return self._rows.column(lambda block: block.rings.centroids)
 
-    @property
+    @cached_property
     def areas(self) -> NDArray[np.float32]:
         """Areas in squared level-0 pixels, shape (n,)."""
-        return self._rings.areas
+        return self._rows.column(lambda block: block.rings.areas)
 
-    @property
+    @cached_property
     def bounds(self) -> NDArray[np.float32]:
         """Smallest row and column, largest row and column, shape (n, 4)."""
-        return self._rings.bounds
+        return self._rows.column(lambda block: block.rings.bounds)
+
+    @property
+    def reach(self) -> float:
+        """A height and width, in level-0 pixels, that no nucleus exceeds.
+
+        Quicker than looking through :attr:`bounds`; after edits it may be that of a
+        nucleus that is no more.
+        """
+        return max(self._rows.base.reach, self._rows.patch.reach)
 
     @cached_property
     def hashes(self) -> NDArray[np.str_]:
         """Hash of each polygon's vertices, 16 characters; tells an edited outline, shape (n,)."""
-        return hash_polygons(self.vertices, self.offsets)
-
-    @cached_property
-    def _grid(self) -> PointGrid:
-        return PointGrid(self.centroids)
-
-    @cached_property
-    def _sorted_ids(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        order = np.argsort(self.ids, kind="stable")
-        return self.ids[order], order
+        return hexadecimal(self._rows.column(lambda block: block.codes))
 
     def positions_of(self, ids: Iterable[int] | ArrayLike) -> NDArray[np.int64]:
         """Find nuclei by id.
@@ -198,17 +246,13 @@ class Nuclei:
             If there is no such nucleus.
         """
         wanted = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids), np.int64)  # type: ignore[arg-type]
-        known, order = self._sorted_ids
-        place = np.searchsorted(known, wanted)
-        found = np.zeros(len(wanted), bool)
-        within = place < len(known)
-        found[within] = known[place[within]] == wanted[within]
-        if not found.all():
+        positions = self._rows.find(wanted)
+        if (positions < 0).any():
             raise NucleiError(
-                f"There is no nucleus with id {listed(wanted[~found])}: it was removed, or the ids "
-                "belong to another table of nuclei."
+                f"There is no nucleus with id {listed(wanted[positions < 0])}: it was removed, or "
+                "the ids belong to another table of nuclei."
             )
-        return order[place]
+        return positions
 
     def in_rectangle(self, r0: float, c0: float, r1: float, c1: float) -> NDArray[np.int64]:
         """Find nuclei whose centroid lies in a rectangle of level-0 pixels.
@@ -221,7 +265,7 @@ class Nuclei:
         ndarray of int64
             Positions, ascending.
         """
-        return self._grid.inside(r0, c0, r1, c1)
+        return self._rows.inside(r0, c0, r1, c1)
 
     def shapely(self) -> NDArray[Any]:
         """Polygons for shapely in (x, y), that is (column, row), shape (n,)."""
@@ -235,11 +279,13 @@ class Nuclei:
         which : array-like of int, or of bool of shape (n,)
             Positions in the wanted order, or a mask.
         """
-        which = np.asarray(which)
-        if which.dtype == bool:
-            which = np.flatnonzero(which)
-        positions = np.arange(len(self))[which.astype(np.int64)]
-        return self._laid_out([self], positions)
+        chosen = np.asarray(which)
+        if chosen.dtype == bool:
+            # Of another length than the table it is a mistake, which numpy names.
+            chosen = np.arange(len(self))[chosen]
+        block = self._rows.take(positions_from(chosen, len(self)))
+        check_ids(block.ids)
+        return Nuclei._of(Patched.of(block), self.next_id)
 
     def add(
         self,
@@ -294,9 +340,8 @@ class Nuclei:
         self, positions: NDArray[np.integer], polygons: Sequence[ArrayLike] | NDArray[Any]
     ) -> Nuclei:
         """Make a table of some nuclei alone, under their ids, with other outlines."""
-        return Nuclei.from_polygons(
-            polygons, self.ids[positions], self.scores[positions], Source.EDITED, repair=True
-        )
+        block = self._rows.take(positions_from(positions, len(self)))
+        return Nuclei.from_polygons(polygons, block.ids, block.scores, Source.EDITED, repair=True)
 
     def splice(self, drop: ArrayLike, insert: Nuclei, at: ArrayLike) -> Nuclei:
         """Drop some nuclei and put others in.
@@ -315,61 +360,21 @@ class Nuclei:
         NucleiError
             If an inserted id is in use.
         """
-        kept = np.delete(np.arange(len(self)), np.asarray(drop, np.int64))
-        at = np.asarray(at, np.int64)
-        order = np.full(len(kept) + len(insert), -1)
-        order[at] = len(self) + np.arange(len(insert))
-        order[order < 0] = kept
-        return self._laid_out([self, insert], order)
+        leaving = np.unique(positions_from(np.asarray(drop), len(self)))
+        new = insert._laid_out()
+        length = len(self) - len(leaving) + len(new)
+        places = positions_from(np.asarray(at), length)
+        if len(np.unique(places)) != len(new):
+            raise NucleiError(f"{len(new)} nuclei need as many different places in the table.")
+        there = self._rows.find(new.ids)
+        require_free(new.ids[(there >= 0) & ~np.isin(there, leaving)])
+        rows = self._rows.splice(leaving, new, places)
+        return Nuclei._of(rows, max(self.next_id, insert.next_id))
 
     def with_next_id(self, next_id: int) -> Nuclei:
         """Make sure that new nuclei get ids from ``next_id`` on."""
         if next_id <= self.next_id:
             return self
-        raised = Nuclei(self.vertices, self.offsets, self.ids, self.scores, self.sources, next_id)
-        raised.__dict__.update({k: v for k, v in self.__dict__.items() if k in _DERIVED})
+        raised = Nuclei._of(self._rows, next_id)
+        raised.__dict__.update({k: v for k, v in self.__dict__.items() if not k.startswith("_")})
         return raised
-
-    @staticmethod
-    def _laid_out(tables: Sequence[Nuclei], order: NDArray[np.int64]) -> Nuclei:
-        """Rows of several tables in a new order, with what was already derived from them."""
-        vertices, offsets = take_rows([(t.vertices, t.offsets) for t in tables], order)
-        made = Nuclei(
-            vertices,
-            offsets,
-            _end_to_end([t.ids for t in tables])[order],
-            _end_to_end([t.scores for t in tables])[order],
-            _end_to_end([t.sources for t in tables])[order],
-            max(t.next_id for t in tables),
-        )
-        first = tables[0].__dict__
-        if "_rings" in first:
-            rings = tables[0]._rings
-            for other in tables[1:]:
-                rings = rings.joined(other._rings)
-            made.__dict__["_rings"] = rings.take(order)
-        if "hashes" in first:
-            made.__dict__["hashes"] = _end_to_end([t.hashes for t in tables])[order]
-        return made
-
-
-def _end_to_end(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-_DERIVED = ("_rings", "hashes", "_grid", "_sorted_ids")
-
-
-def _check_ids(ids: NDArray[np.int64]) -> None:
-    if not len(ids):
-        return
-    if ids.min() < 0 or ids.max() > LARGEST_ID:
-        wrong = ids[(ids < 0) | (ids > LARGEST_ID)]
-        raise NucleiError(f"Ids must lie between 0 and {LARGEST_ID}, not {listed(wrong)}.")
-    if (np.diff(ids) > 0).all():
-        return
-    unique, counts = np.unique(ids, return_counts=True)
-    if len(unique) < len(ids):
-        raise NucleiError(
-            f"Ids must be unique; more than one nucleus has {listed(unique[counts > 1])}."
-        )

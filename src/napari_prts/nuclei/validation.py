@@ -52,7 +52,7 @@ def checked(
     points = [array for array in arrays if array is not None]
     vertices = np.concatenate([np.zeros((0, 2), np.float32), *points])
     offsets = offsets_of([len(array) for array in points])
-    vertices, offsets = _opened(vertices, offsets)
+    vertices, offsets = opened(vertices, offsets)
     problems = _unusable(vertices, offsets)
     _raise(problems, len(points), names)
     if repair:
@@ -69,10 +69,8 @@ def listed(names: Sequence[Any] | NDArray[Any]) -> str:
     return shown + (", …" if len(names) > _NAMED else "")
 
 
-def require_inside(
-    bounds: NDArray[np.floating], slide_shape: tuple[int, int], ids: NDArray[np.int64], origin: str
-) -> None:
-    """Refuse nuclei of which some lie wholly outside the slide.
+def outside(bounds: NDArray[np.floating], slide_shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Tell which nuclei lie wholly outside the slide.
 
     Parameters
     ----------
@@ -80,25 +78,45 @@ def require_inside(
         Smallest row and column, largest row and column, in level-0 pixels.
     slide_shape : tuple of int
         Rows and columns of level 0.
-    ids : ndarray of int64, shape (n,)
-        For the message.
+    """
+    rows, columns = slide_shape[:2]
+    # The centre of pixel 0 is at 0: the slide begins half a pixel before it.
+    before = (bounds[:, 2:] < -0.5).any(1)
+    return np.asarray(before | (bounds[:, :2] > [rows - 0.5, columns - 0.5]).any(1))
+
+
+def refuse_outside(
+    bounds: NDArray[np.floating],
+    slide_shape: tuple[int, int],
+    names: Sequence[Any],
+    total: int,
+    origin: str,
+) -> None:
+    """Refuse nuclei that lie outside the slide, and say what is likely wrong.
+
+    Parameters
+    ----------
+    bounds : ndarray, shape (n, 4)
+        Of all nuclei, as for :func:`outside`.
+    slide_shape : tuple of int
+        Rows and columns of level 0.
+    names : sequence
+        Ids of those outside.
+    total : int
+        How many nuclei there are.
     origin : str
-        Where the nuclei come from, for the message.
+        Where the nuclei come from.
 
     Raises
     ------
     NucleiError
-        Saying how many, and what is likely wrong.
+        Always.
     """
     rows, columns = slide_shape[:2]
-    # The centre of pixel 0 is at 0: the slide begins half a pixel before it.
-    outside = (bounds[:, 2:] < -0.5).any(1) | (bounds[:, :2] > [rows - 0.5, columns - 0.5]).any(1)
-    if not outside.any():
-        return
     low, high = bounds[:, :2].min(0), bounds[:, 2:].max(0)
     raise NucleiError(
-        f"{outside.sum():,} of {len(ids):,} nuclei in {origin} lie outside the slide of "
-        f"{rows} x {columns} pixels (rows x columns), such as {listed(ids[outside])}: the nuclei "
+        f"{len(names):,} of {total:,} nuclei in {origin} lie outside the slide of "
+        f"{rows} x {columns} pixels (rows x columns), such as {listed(names)}: the nuclei "
         f"reach from row {low[0]:.0f}, column {low[1]:.0f} to row {high[0]:.0f}, column "
         f"{high[1]:.0f}. They were made for another slide, or in the pixels of another level or "
         "scale: give the slide they belong to, or export them in full-resolution pixels."
@@ -113,8 +131,8 @@ def _as_points(polygon: Any) -> NDArray[np.float32] | None:
     return points if points.ndim == 2 and points.shape[1] == 2 else None
 
 
-def _opened(vertices: NDArray[np.float32], offsets: Offsets) -> tuple[NDArray[np.float32], Offsets]:
-    """Drop last vertices that repeat the first."""
+def opened(vertices: NDArray[np.float32], offsets: Offsets) -> tuple[NDArray[np.float32], Offsets]:
+    """Drop last vertices that repeat the first, as often as they do."""
     while True:
         lengths = np.diff(offsets)
         many = np.flatnonzero(lengths > 1)
@@ -148,7 +166,7 @@ def _mended(
     pieces = np.split(vertices, offsets[1:-1])
     problems = {}
     for i in crossing.tolist():
-        outline = _largest_part(polygons[i])
+        outline = largest_part(polygons[i])
         if outline is None:
             problems[i] = "has no area"
         else:
@@ -159,7 +177,14 @@ def _mended(
     return np.concatenate(pieces), offsets_of([len(piece) for piece in pieces])
 
 
-def _largest_part(polygon: Any) -> NDArray[np.float32] | None:
+def largest_part(polygon: Any) -> NDArray[np.float32] | None:
+    """Make a valid polygon of any shapely geometry.
+
+    Returns
+    -------
+    ndarray of float32, shape (k, 2), or None
+        Outer ring of the largest part, (row, column); None if there is no area.
+    """
     import shapely
 
     parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(polygon)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,15 @@ import numpy as np
 
 from napari_prts.errors import NucleiError
 from napari_prts.files import written_aside
-from napari_prts.nuclei.features import Feature, features_of, uuid_of
-from napari_prts.nuclei.json_file import content_of, parse, parse_geojson
-from napari_prts.nuclei.numbers_text import lines_of_pairs
+from napari_prts.nuclei.formats.cleaning import clean
+from napari_prts.nuclei.formats.features import outlines_of, uuid_of
+from napari_prts.nuclei.formats.found import Outlines
+from napari_prts.nuclei.formats.json_file import content_of, parse, parse_geojson
+from napari_prts.nuclei.formats.numbers_text import from_corner, ring_texts
 from napari_prts.nuclei.table import Nuclei, Source
-from napari_prts.nuclei.validation import require_inside
 
-FORMAT = 1
+# Format 1 counted from the first pixel's centre.
+FORMAT = 2
 _AT_ONCE = 50_000
 _TABLE = "prts_table"
 _PROVENANCE = "prts"
@@ -25,15 +29,19 @@ _PROVENANCE = "prts"
 # can be read without parsing them.
 _FEATURES_LINE = b'\n"features": ['
 
+_log = logging.getLogger(__name__)
+
 
 def write_geojson(
     nuclei: Nuclei, path: Path | str, provenance: Mapping[str, Any] | None = None
 ) -> None:
     """Write nuclei as QuPath detections of class "Nucleus".
 
-    Coordinates are (x, y) in level-0 pixels. Each feature's ``id`` is a UUID that
-    holds the nucleus's id, so that it survives a round trip through QuPath. Reading
-    the file back gives the same vertices, ids, scores and sources, bit for bit.
+    Coordinates are (x, y) in level-0 pixels, counted from the first pixel's corner as
+    QuPath does: its centre is (0.5, 0.5) there and (0, 0) in ``nuclei``. Each feature's
+    ``id`` is a UUID that holds the nucleus's id, so that it survives a round trip through
+    QuPath. Reading the file back gives the same vertices, ids, scores and sources, bit
+    for bit; only coordinates nearer to 0 than 1e-8 are rounded, to 1e-16 px.
 
     Parameters
     ----------
@@ -47,7 +55,7 @@ def write_geojson(
     head = {"type": "FeatureCollection", _TABLE: {"format": FORMAT, "next_id": nuclei.next_id}}
     if provenance is not None:
         head[_PROVENANCE] = dict(provenance)
-    opening = json.dumps(head, default=_plain, allow_nan=False)[:-1]
+    opening = json.dumps(head, default=plain, allow_nan=False)[:-1]
     with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
         file.write(f"{opening},{_FEATURES_LINE.decode()}\n")
         for start in range(0, len(nuclei), _AT_ONCE):
@@ -57,36 +65,53 @@ def write_geojson(
 
 
 def read_geojson(path: Path | str, slide_shape: tuple[int, int] | None = None) -> Nuclei:
-    """Read nuclei from GeoJSON.
+    """Read nuclei from GeoJSON; what is changed or left out goes to the log.
 
-    Detections and cells (of these the nucleus) are read, and annotations of class
-    Nucleus; where there are no detections and cells, all annotations are. Of a
-    MultiPolygon the largest part is taken, holes are ignored, and outlines that cross
-    themselves are mended. Ids are kept where all can be whole numbers (Space Ranger's
-    ``cell_id``, our own); features without one are numbered on.
+    See :func:`geojson_outlines` for what is read, and
+    :func:`~napari_prts.nuclei.formats.cleaning.clean` for what is repaired.
 
     Parameters
     ----------
     path : path
         A FeatureCollection, a Feature or a list of Features, (x, y) in level-0 pixels.
     slide_shape : tuple of int, optional
-        Rows and columns of level 0; nuclei wholly outside are refused.
+        Rows and columns of level 0; nuclei wholly outside are left out.
 
     Raises
     ------
     NucleiError
-        If the file cannot be read, holds no nuclei or broken ones, or if nuclei lie
-        outside the slide.
+        If the file cannot be read, holds no nuclei that can be used, or if most of them
+        lie outside the slide.
     """
-    path = Path(path)
+    report = clean(geojson_outlines(Path(path)), slide_shape, str(path))
+    for sentence in report.sentences():
+        _log.warning("%s: %s", path, sentence)
+    return report.nuclei
+
+
+def geojson_outlines(path: Path) -> Outlines:
+    """Read what a GeoJSON file has, good or not.
+
+    Detections and cells (of these the nucleus) are read, and annotations of class
+    Nucleus; where there are no detections and cells, all annotations are. Of a
+    MultiPolygon the largest part is taken and holes are filled. Ids are kept where they
+    are whole numbers (Space Ranger's ``cell_id``, our own).
+
+    QuPath counts from the first pixel's corner, and so do our own files since format 2:
+    half a pixel is taken off. Space Ranger's outlines are in the pixels of its bins'
+    positions, and other files say nothing: both are taken as they are.
+
+    Raises
+    ------
+    NucleiError
+        If the file cannot be read or holds no features.
+    """
     data, coordinates = parse_geojson(content_of(path), path)
-    found = features_of(data, coordinates, path)
     own = data.get(_TABLE) if isinstance(data, dict) else None
-    table = own if isinstance(own, dict) else {}
-    nuclei = _table_of(found, path, table)
-    if slide_shape is not None:
-        require_inside(nuclei.bounds, slide_shape, nuclei.ids, str(path))
-    return nuclei
+    found = outlines_of(data, coordinates, path, _format_of(own, path))
+    if not isinstance(own, dict):
+        return found
+    return replace(found, exact=True, next_id=int(own.get("next_id", 0)))
 
 
 def read_provenance(path: Path | str) -> dict[str, Any]:
@@ -117,25 +142,17 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
     return provenance if isinstance(provenance, dict) else {}
 
 
-def _table_of(found: list[Feature], path: Path, own: dict[str, Any]) -> Nuclei:
-    given = [feature.id for feature in found]
-    next_id = 1 + max((id_ for id_ in given if id_ is not None), default=-1)
-    ids = np.empty(len(found), np.int64)
-    for position, id_ in enumerate(given):
-        ids[position] = next_id if id_ is None else id_
-        next_id += id_ is None
-    try:
-        return Nuclei.from_polygons(
-            [feature.outline for feature in found],
-            ids,
-            [feature.score for feature in found],
-            [feature.source for feature in found],
-            # What we wrote ourselves is taken as it is, so that it reads back exactly.
-            repair=not own,
-            next_id=int(own.get("next_id", 0)),
+def _format_of(own: Any, path: Path) -> int | None:
+    """Format of a file of ours; None for files of others."""
+    if not isinstance(own, dict):
+        return None
+    version = own.get("format")
+    if not isinstance(version, int) or not 1 <= version <= FORMAT:
+        raise NucleiError(
+            f"{path} is of format {version}, and this version of napari-prts reads up to "
+            f"{FORMAT}: update napari-prts."
         )
-    except NucleiError as error:
-        raise NucleiError(f"{path}: {error}") from error
+    return version
 
 
 def _feature_texts(nuclei: Nuclei) -> list[str]:
@@ -154,21 +171,12 @@ def _feature_texts(nuclei: Nuclei) -> list[str]:
 
 
 def _ring_texts(nuclei: Nuclei) -> list[str]:
-    """Closed rings as ``x,y],[x,y],[...``, shortest numbers that read back the same."""
-    offsets = nuclei.offsets
-    # Each ring's first vertex comes again at its end.
-    closed = np.insert(np.arange(len(nuclei.vertices)), offsets[1:], offsets[:-1])
-    text = lines_of_pairs(nuclei.vertices[closed, ::-1])
-    line_ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
-    ends = line_ends[offsets[1:] + np.arange(len(nuclei))]
-    starts = np.append(0, ends[:-1] + 1)
-    return [
-        text[start:end].replace(b"\n", b"],[").decode()
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-    ]
+    """Closed rings as ``x,y],[x,y],[...``, counted from the first pixel's corner."""
+    return ring_texts(from_corner(nuclei.vertices)[:, ::-1], nuclei.offsets, (b",", b"],["))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Turn numpy's values and paths into what JSON can hold."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, Path):

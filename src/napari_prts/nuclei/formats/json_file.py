@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_prts.errors import NucleiError
-from napari_prts.nuclei.numbers_text import numbers_of
+from napari_prts.nuclei.formats.numbers_text import numbers_of
 
 _COORDINATES = re.compile(rb'"coordinates"\s*:\s*(\[[\[\]\s\d.,eE+-]*\])')
 _PLACEHOLDER = "prts coordinates "
@@ -42,10 +42,10 @@ class Coordinates:
         numbers = numbers_of(simple.translate(None, b"[]" + _SPACE).replace(b",", b"\n"))
         if len(numbers) != 2 * counts.sum():
             raise ValueError("a number is missing among the coordinates")
-        with np.errstate(over="ignore"):
-            self._points = numbers.reshape(-1, 2)[:, ::-1].astype(np.float32)
+        # In double precision: a file that counts from the pixel's corner is shifted first.
+        self._points = numbers.reshape(-1, 2)[:, ::-1]
 
-    def ring(self, geometry: dict[str, Any]) -> NDArray[np.float32] | None:
+    def ring(self, geometry: dict[str, Any]) -> NDArray[np.float64] | None:
         """Points of a polygon that is one ring, as (row, column); None for all else."""
         index = self._index(geometry["coordinates"])
         start, stop = (0, 0) if index is None else self._ranges[index]
