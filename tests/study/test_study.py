@@ -10,7 +10,7 @@ import pytest
 from napari_prts.errors import ExpressionError, NucleiError, PrtsError, SlideError
 from napari_prts.nuclei import Nuclei, Source
 from napari_prts.slide import Slide
-from napari_prts.study import Autosave, Study, open_study
+from napari_prts.study import Study, open_study
 
 SQUARE = np.array([[10, 10], [10, 20], [20, 20], [20, 10]], np.float32)
 
@@ -120,10 +120,11 @@ def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
         open_study(tmp_path)
 
 
-def test_autosave_survives_and_is_found_by_slide(study: Study) -> None:
-    autosave = Autosave.of(study.slide)
-    assert autosave.saved_at is None
-    autosave.write(study.nuclei, study.nuclei_provenance)
-    nuclei, provenance = Autosave.of(study.slide).read(study.slide)
-    np.testing.assert_array_equal(nuclei.ids, study.nuclei.ids)
-    assert provenance["model"] == "threshold"
+def test_corrections_are_kept_and_found_by_slide(study: Study) -> None:
+    study.edit(added=[SQUARE])
+    assert study.autosave.wait().at is not None
+    again = Study(study.slide)
+    assert again.recoverable is not None
+    assert again.recoverable.edits == 1
+    np.testing.assert_array_equal(again.restore().ids, study.nuclei.ids)
+    assert again.nuclei_provenance == study.nuclei_provenance

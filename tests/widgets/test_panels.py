@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 
 from napari_prts.nuclei import Nuclei
 from napari_prts.slide import Slide
-from napari_prts.study import Autosave, Study
+from napari_prts.study import Study
 from napari_prts.viewer import Role
 from napari_prts.widgets import Workspace, open_workspace
 from tests.widgets.conftest import names, wait
@@ -130,7 +130,7 @@ def test_find_nuclei_by_a_click_and_correct_one(
     assert len(study.nuclei) == found
     assert editing.nshapes == found
     wait(qtbot, workspace)
-    assert Autosave.of(study.slide).saved_at is not None
+    assert study.autosave.wait().at is not None
 
 
 def test_cancel_keeps_what_was_there(ready: Workspace, qtbot: QtBot) -> None:

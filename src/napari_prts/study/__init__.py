@@ -10,6 +10,8 @@ _HOMES = {
     "open_study": "saving",
     "save_study": "saving",
     "Autosave": "autosave",
+    "Recoverable": "recovery",
+    "Saved": "journal",
     "PredictionRequest": "jobs",
     "StudyTrainRequest": "jobs",
 }
@@ -17,6 +19,8 @@ _HOMES = {
 __all__ = [
     "Autosave",
     "PredictionRequest",
+    "Recoverable",
+    "Saved",
     "Study",
     "StudyTrainRequest",
     "open_study",

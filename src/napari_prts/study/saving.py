@@ -92,7 +92,7 @@ def open_study(
     """
     from napari_prts.h5ad import read_h5ad
     from napari_prts.nuclei import read_geojson
-    from napari_prts.nuclei.geojson import read_provenance
+    from napari_prts.nuclei.formats.geojson import read_provenance
     from napari_prts.slide import open_slide
 
     folder = Path(folder)
@@ -107,7 +107,7 @@ def open_study(
     study, parts = Study(slide, store), card["parts"]
     if "nuclei" in parts:
         nuclei_path = folder / parts["nuclei"]
-        study.set_nuclei(read_geojson(nuclei_path, slide.shape), read_provenance(nuclei_path))
+        study.load_nuclei(read_geojson(nuclei_path, slide.shape), read_provenance(nuclei_path))
     if "measured" in parts:
         study.set_measured(read_h5ad(folder / parts["measured"]))
     if "model" in parts:

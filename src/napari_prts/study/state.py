@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from psygnal import Signal
 
 from napari_prts.errors import ExpressionError
-from napari_prts.nuclei import History, Nuclei, Source
+from napari_prts.study.nuclei_state import NucleiState, Region
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from napari_prts.features import FeatureStore
     from napari_prts.slide import Slide
 
-Region = tuple[float, float, float, float]
+__all__ = ["Region", "StudyState"]
 
 
-class StudyState:
+class StudyState(NucleiState):
     """The state of one open slide; the only mutable thing that crosses rooms.
 
     Every setter emits a psygnal event, so that a window can follow it.
@@ -34,26 +34,32 @@ class StudyState:
         The open slide.
     store : FeatureStore, optional
         Where features are kept; the user's cache by default.
+    autosave : bool
+        Keep each change of the nuclei in the user's data folder as it is made, so that
+        :meth:`restore` brings them back after a crash. False suits a script that goes
+        through many slides.
 
     Attributes
     ----------
+    autosave : Autosave
+        What keeps the nuclei.
     slide_changed, nuclei_changed, measured_changed, model_changed, predicted_changed,
     clusters_changed : psygnal.Signal
         Emitted without arguments after the change.
     """
 
     slide_changed = Signal()
-    nuclei_changed = Signal()
     measured_changed = Signal()
     model_changed = Signal()
     predicted_changed = Signal()
     clusters_changed = Signal()
 
-    def __init__(self, slide: Slide, store: FeatureStore | None = None) -> None:
+    def __init__(
+        self, slide: Slide, store: FeatureStore | None = None, *, autosave: bool = True
+    ) -> None:
+        super().__init__(slide, autosave)
         self._slide = slide
         self._store = store
-        self._history = History(Nuclei.empty())
-        self._nuclei_provenance: dict[str, Any] = {}
         self._measured: AnnData | None = None
         self._model: ModelBundle | None = None
         self._predicted: AnnData | None = None
@@ -108,122 +114,12 @@ class StudyState:
         self._slide = slide
         self.slide_changed.emit()
 
-    @property
-    def nuclei(self) -> Nuclei:
-        """The nuclei as they are now, with all corrections."""
-        return self._history.current
-
-    @property
-    def history(self) -> History:
-        """Corrections done, for the state of undo and redo; change it through this study."""
-        return self._history
-
-    @property
-    def nuclei_provenance(self) -> dict[str, Any]:
-        """Where the nuclei came from, and how many were corrected by hand."""
-        counts = self._history.counts()
-        edits = {"added": counts.added, "edited": counts.edited, "removed": counts.removed}
-        return {**self._nuclei_provenance, "corrections": edits}
-
-    def set_nuclei(
-        self, nuclei: Nuclei, provenance: Mapping[str, Any] | None = None, label: str = "nuclei"
-    ) -> None:
-        """Replace all nuclei; can be undone.
-
-        Measured and predicted tables and clusters are dropped: their rows belong
-        to other nuclei, even where an id is the same.
-
-        Parameters
-        ----------
-        nuclei : Nuclei
-            The new nuclei.
-        provenance : mapping, optional
-            Where they come from; kept in the files written later.
-        label : str
-            Name of the step in the undo history.
-        """
-        self._nuclei_provenance = dict(provenance or {})
-        self._history.reset(nuclei, label)
-        self._drop_tables()
-        self.nuclei_changed.emit()
-
-    def set_segmented(
-        self, found: Nuclei, region: Region | None, provenance: Mapping[str, Any]
-    ) -> None:
-        """Take over segmented nuclei; with a region, only those inside it are replaced."""
-        if region is None or not len(self.nuclei):
-            self.set_nuclei(found, provenance, "find nuclei")
-            return
-        row, column, height, width = region
-        inside = self.nuclei.in_rectangle(row, column, row + height, column + width)
-        self._history.edit(
-            self.nuclei.ids[inside],
-            found.polygons(),
-            {},
-            label="find nuclei in region",
-            source=Source.STARDIST,
-            scores=found.scores,
-        )
-        self.nuclei_changed.emit()
-
-    def _drop_tables(self) -> None:
+    def _on_other_nuclei(self) -> None:
         self._clusters.clear()
         if self._measured is not None:
             self.set_measured(None)
         if self._predicted is not None:
             self.set_predicted(None)
-
-    def edit(
-        self,
-        *,
-        removed: Iterable[int] = (),
-        added: Iterable[NDArray[np.floating]] = (),
-        replaced: Mapping[int, NDArray[np.floating]] | None = None,
-        label: str = "edit",
-        source: Source = Source.MANUAL,
-    ) -> list[int]:
-        """Correct nuclei by hand, as one step of the undo history.
-
-        Parameters
-        ----------
-        removed : iterable of int
-            Ids to delete.
-        added : iterable of ndarray, shape (k, 2)
-            New outlines in level-0 pixels, (row, column).
-        replaced : mapping of int to ndarray, shape (k, 2)
-            New outlines of existing ids.
-        label : str
-            Name of the step.
-        source : Source
-            What the added nuclei are said to be.
-
-        Returns
-        -------
-        list of int
-            Ids of the added nuclei.
-
-        Raises
-        ------
-        NucleiError
-            If an id does not exist or an outline is no polygon.
-        """
-        new = self._history.edit(removed, list(added), replaced, label, source)
-        self.nuclei_changed.emit()
-        return [int(id_) for id_ in new]
-
-    def undo(self) -> str | None:
-        """Take back the last correction; return its name, or None if there is none."""
-        label: str | None = self._history.undo()
-        if label is not None:
-            self.nuclei_changed.emit()
-        return label
-
-    def redo(self) -> str | None:
-        """Do the last undone correction again; return its name, or None if there is none."""
-        label: str | None = self._history.redo()
-        if label is not None:
-            self.nuclei_changed.emit()
-        return label
 
     @property
     def measured(self) -> AnnData | None:

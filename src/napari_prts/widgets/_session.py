@@ -10,7 +10,7 @@ from napari.utils.notifications import show_warning
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_prts.study import Autosave, Study
+from napari_prts.study import Study
 from napari_prts.viewer import Role, StudyView
 from napari_prts.viewer.layer_book import ROLE_KEY
 from napari_prts.viewer.readers import SLIDE_KEY, picture_layer
@@ -41,18 +41,24 @@ class Session:
     ----------
     study_changed : psygnal.Signal
         Emitted after another slide's study is on screen.
+    saving_changed : psygnal.Signal
+        Emitted when it may have changed how far, or how long ago, the nuclei were saved.
     ask : callable
         Asks the user what shall become of a second slide.
     """
 
     study_changed = Signal()
+    saving_changed = Signal()
 
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self.jobs = JobRunner()
         self._study: Study | None = None
         self._view: StudyView | None = None
-        self._autosaving = False
+        self._unsaved_told = ""
+        self._saving = QTimer()
+        self._saving.setInterval(1000)
+        self._saving.timeout.connect(self._autosave)
         self._arrivals: dict[Layer, Arrivals] = {}
         self.ask: Callable[[Study, Slide], Answer] = ask_about_other_slide
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -149,6 +155,7 @@ class Session:
 
     def close(self) -> None:
         """Stop all jobs and stop listening; the layers stay."""
+        self._saving.stop()
         self.jobs.shut_down()
         self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
@@ -192,22 +199,20 @@ class Session:
             QTimer.singleShot(0, lambda: self.offer(slide, layer))
 
     def _autosave(self) -> None:
-        """Write the nuclei to the cache in the background, the newest state last."""
-        if self._study is None or self._autosaving:
-            return
-        if not self._study.history.can_undo:
-            return
-        self._autosaving = True
+        """Follow how the study's nuclei get to disk; tell once if they do not."""
         study = self._study
-
-        def write() -> Any:
-            # Cleared before the nuclei are read: an edit made meanwhile is saved by a next task.
-            self._autosaving = False
-            Autosave.of(study.slide).write(study.nuclei, study.nuclei_provenance)
+        if study is None:
+            self._saving.stop()
             return
-            yield
-
-        self.jobs.submit(Task("autosave", "Saving nuclei", write, lambda _: None))
+        saved = study.saved
+        if saved.problem and saved.problem != self._unsaved_told:
+            show_warning(saved.problem)
+        self._unsaved_told = saved.problem
+        # The disk may have room again, without another correction being made.
+        study.autosave.retry()
+        if saved.pending or saved.at is not None:
+            self._saving.start()
+        self.saving_changed.emit()
 
 
 def session_of(viewer: Viewer) -> Session:
