@@ -78,7 +78,8 @@ def make_study(output: Path, seed: int, report: Report) -> Study:
         return lambda progress: report(step, progress)
 
     report("Opening the slide", None)
-    study = Study(open_slide(demo_slide_path()))
+    # Nobody corrects anything here: no journal in the user's data folder.
+    study = Study(open_slide(demo_slide_path()), autosave=False)
     study.segment(report=follow("Finding nuclei"))
     folder = output / "visium_hd"
     job = simulate_job(study.slide, study.nuclei, folder, seed=seed)

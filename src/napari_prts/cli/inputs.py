@@ -20,7 +20,10 @@ SlideOption = Annotated[Path, typer.Option("--slide", metavar="SLIDE", help=SLID
 NucleiOption = Annotated[
     Path,
     typer.Option(
-        "--nuclei", metavar="F", help="Nuclei: GeoJSON (this program's or QuPath's) or labels."
+        "--nuclei",
+        metavar="F",
+        help="Nuclei: GeoJSON (this program's, QuPath's, Space Ranger's), GeoParquet, a table of "
+        "WKT polygons, or labels.",
     ),
 ]
 MppOption = Annotated[
@@ -74,22 +77,34 @@ def open_with_nuclei(
     NucleiError
         If there are no nuclei, or they lie outside the slide.
     """
-    from napari_prts.nuclei import read_nuclei
-
     slide = open_slide(slide_path, mpp)
-    nuclei = read_nuclei(nuclei_path, slide.shape)
+    nuclei = read_with_notes(nuclei_path, slide.shape)
     slide = _with_earlier_mpp(slide, nuclei_path, provenance_of(nuclei_path))
     slide.require_mpp()
     return slide, nuclei
 
 
+def read_with_notes(path: Path, slide_shape: tuple[int, int] | None) -> Nuclei:
+    """Read nuclei and say what was repaired or left out on the way.
+
+    Raises
+    ------
+    NucleiError
+        If there are none that can be used, or they lie outside the slide.
+    """
+    from napari_prts.nuclei.formats.reading import read_nuclei_reported
+
+    report = read_nuclei_reported(path, slide_shape)
+    for sentence in report.sentences():
+        note(f"{path.name}: {sentence}")
+    return report.nuclei
+
+
 def provenance_of(nuclei_path: Path) -> dict[str, Any]:
     """Read what a nuclei file says about its making; empty for files made elsewhere."""
-    from napari_prts.nuclei.geojson import read_provenance
+    from napari_prts.nuclei.formats.reading import read_provenance
 
-    if nuclei_path.suffix.lower() not in (".geojson", ".json"):
-        return {}
-    return dict(read_provenance(nuclei_path) or {})
+    return read_provenance(nuclei_path)
 
 
 def _with_earlier_mpp(slide: Slide, nuclei_path: Path, provenance: dict[str, Any]) -> Slide:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Pairs judged at once: their fields stay so near to the origin that no fraction of a pixel is lost.
+_PAIRS = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,14 @@ class Candidates:
         """Candidates ordered by row, then column, of their points."""
         return self.take(np.lexsort((self.points[:, 1], self.points[:, 0])))
 
+    def by_rank(self) -> NDArray[np.intp]:
+        """Positions by falling probability; of equal ones by row and column.
+
+        The order of the points decides between equal probabilities, so that no result
+        depends on the order in which tiles were looked at.
+        """
+        return np.lexsort((self.points[:, 1], self.points[:, 0], -self.prob))
+
     def suppressed(self, nms_threshold: float) -> Candidates:
         """Keep the more probable of candidates that overlap.
 
@@ -76,20 +88,78 @@ class Candidates:
 
         Notes
         -----
-        As ``stardist.nms.non_maximum_suppression_sparse``, but equal probabilities
-        are ordered by point, so that the result does not depend on the order in
-        which tiles were looked at.
+        As ``stardist.nms.non_maximum_suppression_sparse``, but in the order of
+        :meth:`by_rank`.
         """
-        from stardist.nms import non_maximum_suppression_inds
+        order = self.by_rank()
+        with one_thread():
+            return self.take(order[self.survivors(nms_threshold)[order]])
 
-        order = np.lexsort((self.points[:, 1], self.points[:, 0], -self.prob))
-        ranked = self.take(order)
-        if not len(ranked):
-            return ranked
-        kept = non_maximum_suppression_inds(
-            ranked.dist, ranked.points, scores=ranked.prob, thresh=nms_threshold, verbose=False
+    def survivors(self, nms_threshold: float) -> NDArray[np.bool_]:
+        """Tell which candidates :meth:`suppressed` keeps, shape (n,)."""
+        order = self.by_rank()
+        kept = np.zeros(len(self), bool)
+        kept[order] = _suppress(self.dist[order], self.points[order], nms_threshold)
+        return kept
+
+    def beaten(
+        self,
+        winners: NDArray[np.intp],
+        losers: NDArray[np.intp],
+        nms_threshold: float,
+    ) -> NDArray[np.bool_]:
+        """Tell which of given pairs overlap so much that the loser is dropped.
+
+        Parameters
+        ----------
+        winners, losers : ndarray of intp, shape (n,)
+            Positions of the candidates of each pair.
+        nms_threshold : float
+            See :meth:`suppressed`.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        parts = [
+            self._beaten(winners[at : at + _PAIRS], losers[at : at + _PAIRS], nms_threshold)
+            for at in range(0, len(winners), _PAIRS)
+        ]
+        return np.concatenate([np.zeros(0, bool), *parts])
+
+    def _beaten(
+        self, winners: NDArray[np.intp], losers: NDArray[np.intp], nms_threshold: float
+    ) -> NDArray[np.bool_]:
+        # Each pair is moved to a field of its own, by whole pixels: one run judges all pairs.
+        base = np.floor(self.points[winners])
+        away = np.abs(self.points[losers] - base).max(initial=0)
+        field = np.ceil(2 * (away + 2 * self.dist.max(initial=0) + 2))
+        across = np.ceil(np.sqrt(len(winners)))
+        places = np.arange(len(winners))
+        # Nothing may lie below 0, where corners are rounded the other way.
+        corner = (np.stack([places // across, places % across], axis=1) + 1) * field
+        points = np.concatenate([self.points[winners], self.points[losers]])
+        points += np.tile(corner - base, (2, 1)).astype(np.float32)
+        dist = np.concatenate([self.dist[winners], self.dist[losers]])
+        return ~_suppress(dist, points, nms_threshold)[len(winners) :]
+
+    def boxes(self) -> NDArray[np.float32]:
+        """Smallest upright boxes, shape (n, 4): first row, first column, last row, last column."""
+        if not len(self):
+            return np.zeros((0, 4), np.float32)
+        rays = _ray_directions(self.dist.shape[1]).astype(np.float32)
+        rows, columns = self.dist * rays[:, 0], self.dist * rays[:, 1]
+        reach = np.stack(
+            [rows.min(axis=1), columns.min(axis=1), rows.max(axis=1), columns.max(axis=1)], axis=1
         )
-        return ranked.take(np.asarray(kept, bool))
+        boxes: NDArray[np.float32] = np.tile(self.points, (1, 2)) + reach
+        return boxes
+
+    def shortened(self, most: float) -> Candidates:
+        """The same candidates with rays of at most ``most`` pixels."""
+        if self.dist.max(initial=0) <= most:
+            return self
+        return Candidates(self.points, self.prob, np.minimum(self.dist, np.float32(most)))
 
     def areas(self) -> NDArray[np.float32]:
         """Areas of the polygons in squared pixels, shape (n,)."""
@@ -143,3 +213,31 @@ class Candidates:
 def _ray_directions(n_rays: int) -> NDArray[np.float64]:
     angles = np.linspace(0, 2 * np.pi, n_rays, endpoint=False)
     return np.stack([np.sin(angles), np.cos(angles)], axis=-1)
+
+
+def _suppress(
+    dist: NDArray[np.float32], points: NDArray[np.float32], nms_threshold: float
+) -> NDArray[np.bool_]:
+    """Suppress overlaps of candidates that are ordered by rank."""
+    from stardist.nms import non_maximum_suppression_inds
+
+    if not len(dist):
+        return np.zeros(0, bool)
+    kept = non_maximum_suppression_inds(
+        dist, points, scores=None, thresh=nms_threshold, verbose=False
+    )
+    return np.asarray(kept, bool)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let suppression, in this thread, start no threads of its own.
+
+    stardist starts them anew for each survivor; beside a busy network, waiting for
+    them takes ten times as long as the work.
+    """
+    import stardist.nms  # noqa: F401  what is loaded later would not be limited
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
+
+    with ThreadpoolController().limit(limits=1, user_api="openmp"):
+        yield

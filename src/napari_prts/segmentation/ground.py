@@ -26,6 +26,10 @@ WINDOWS = 24
 WINDOW = 256
 _PICKS = 8
 
+# Grey values by which even pale tissue is darker than glass in some channel; the noise and
+# unevenness of glass stay below.
+LEAST_STAIN = 16
+
 
 @dataclass(frozen=True, eq=False)
 class Ground:
@@ -44,14 +48,15 @@ class Ground:
 
     @classmethod
     def of(cls, slide: Slide, tissue_only: bool) -> Ground:
-        """Tissue of a slide and 16 um around it, or everything."""
+        """Tissue of a slide and 16 um around it, without marks of pens; or everything."""
         tissue = tissue_mask(slide)
         if not tissue_only:
             return cls(np.ones_like(tissue.mask), tissue.downsample)
         reach = math.ceil(MARGIN_UM / (slide.require_mpp() * tissue.downsample))
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
         grown = cv2.dilate(tissue.mask.astype(np.uint8), disc).astype(bool)
-        return cls(grown, tissue.downsample)
+        # The margin of tissue beside a pen's mark must not reach into the ink.
+        return cls(grown & ~slide.survey().pen.mask, tissue.downsample)
 
     def holds(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Tell which points, (row, column) in level-0 pixels, lie on it."""
@@ -90,6 +95,24 @@ class Ground:
             math.ceil(last[1]) + 1,
         )
         return ground.within(tile)
+
+
+def on_glass(colours: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Tell which colours are those of bare glass.
+
+    The tissue's margin and its holes are glass too: what the network sees there is
+    dust, or nothing.
+
+    Parameters
+    ----------
+    colours : ndarray of uint8, shape (n, 3)
+        Means of a few pixels.
+    background : tuple of int
+        The slide's glass.
+    """
+    stain = np.asarray(background, np.int16) - colours
+    bare: NDArray[np.bool_] = stain.max(axis=-1) < LEAST_STAIN
+    return bare
 
 
 def measure_limits(slide: Slide, mpp: float, percentiles: tuple[float, float]) -> Normalisation:

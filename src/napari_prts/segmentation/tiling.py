@@ -7,10 +7,12 @@ the size of the tiles, and each point belongs to exactly one tile.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class Rectangle:
     def width(self) -> int:
         """Number of columns."""
         return self.column1 - self.column0
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no pixel."""
+        return self.row1 <= self.row0 or self.column1 <= self.column0
 
     def grown(self, by: int) -> Rectangle:
         """The rectangle with ``by`` pixels more on each side."""
@@ -55,6 +62,25 @@ class Rectangle:
             max(row0, min(self.row1, other.row1)),
             max(column0, min(self.column1, other.column1)),
         )
+
+
+def distance_to(
+    rectangles: Iterable[Rectangle], points: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Distance of points, (row, column), to the nearest of some rectangles.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        0 inside; infinite if there is no rectangle.
+    """
+    least = np.full(len(points), np.inf)
+    row, column = points[:, 0], points[:, 1]
+    for part in rectangles:
+        down = np.maximum(np.maximum(part.row0 - row, row - part.row1), 0)
+        across = np.maximum(np.maximum(part.column0 - column, column - part.column1), 0)
+        np.minimum(least, np.hypot(down, across), out=least)
+    return least
 
 
 def plan_tiles(

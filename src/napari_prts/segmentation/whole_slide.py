@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import asdict, astuple, dataclass, replace
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,21 +16,21 @@ from napari_prts.errors import ModelError, SlideError
 from napari_prts.jobs import Job, Progress
 from napari_prts.nuclei import Nuclei, Source
 from napari_prts.segmentation.candidates import Candidates
+from napari_prts.segmentation.checkpoint import Checkpoint, FinishedTile
 from napari_prts.segmentation.ground import Ground, measure_limits
 from napari_prts.segmentation.loading import DEFAULT_MODEL, load_model
 from napari_prts.segmentation.merging import Merger
 from napari_prts.segmentation.model import StarDistModel
-from napari_prts.segmentation.normalisation import Normalisation
 from napari_prts.segmentation.runner import Runner, receptive_radius
+from napari_prts.segmentation.searching import RIM, Search
 from napari_prts.segmentation.tiling import Rectangle, plan_tiles
 from napari_prts.slide import Slide
+from napari_prts.slide.damage import BrokenTile
 
 # Model pixels around a tile that the network sees but whose nuclei it does not report.
 CONTEXT = 96
-# Model pixels from a tile's border within which a neighbour's nuclei may win.
-RIM = 64
-# Polygons smaller than this, in squared model pixels, are numerical dust.
-_LEAST_AREA = 1.0
+# Raised when the code finds other nuclei than before: unfinished work of old code is not reused.
+_CODE = 1
 
 
 @dataclass(frozen=True)
@@ -103,14 +107,83 @@ def segment(slide: Slide, request: SegmentRequest | None = None) -> Job[Nuclei]:
         return Nuclei.empty()
     model = survey.model
     limits = measure_limits(slide, model.mpp, model.percentiles)
-    runner = Runner(model, request.device)
-    merger = Merger(model.nms_threshold, model.config.n_rays, RIM)
-    shown = 0
-    for done, tile in enumerate(survey.tiles, start=1):
-        fresh = survey.nuclei(merger.add(survey.find(tile, runner, limits), tile), shown)
-        shown += len(fresh)
-        yield Progress(done, total, "tiles", f"{shown:,} nuclei", partial=fresh)
-    return survey.nuclei(merger.result(), 0)
+    search = Search(survey, Runner(model, request.device), limits)
+    checkpoint = Checkpoint.open(_identity(search, request))
+    # Left for the next run unless this one comes to its end.
+    with closing(checkpoint):
+        merger = Merger(model.nms_threshold, model.config.n_rays, RIM, survey.tiles)
+        shown = yield from _resumed(survey, checkpoint, merger)
+        yield from _searched(search, checkpoint, merger, shown)
+        found = survey.nuclei(merger.result(), 0)
+        checkpoint.discard()
+    return found
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Tiles done, and nuclei shown."""
+
+    tiles: frozenset[Rectangle]
+    nuclei: int
+
+
+def _resumed(survey: Survey, checkpoint: Checkpoint, merger: Merger) -> Job[_Shown]:
+    """Take over what an earlier run of the same request has found."""
+    planned, done = set(survey.tiles), set()
+    fresh = []
+    for kept in checkpoint.finished():
+        if kept.tile in planned and kept.tile not in done:
+            fresh.append(merger.take(kept.settled, kept.tile))
+            done.add(kept.tile)
+            _restore_damage(survey.slide, kept.note)
+    if not done:
+        return _Shown(frozenset(), 0)
+    nuclei = survey.nuclei(Candidates.concatenate(fresh, survey.model.config.n_rays), 0)
+    total = len(survey.tiles)
+    note = f"resumed: {len(done):,} of {total:,} tiles were done"
+    yield Progress(len(done), total, "tiles", note, partial=nuclei)
+    return _Shown(frozenset(done), len(nuclei))
+
+
+def _searched(search: Search, checkpoint: Checkpoint, merger: Merger, before: _Shown) -> Job[None]:
+    """Search the tiles that are left."""
+    survey = search.survey
+    left = [tile for tile in survey.tiles if tile not in before.tiles]
+    shown, broken = before.nuclei, set(survey.slide.broken)
+    with closing(search.run(left)) as results:
+        for done, (tile, settled) in enumerate(results, start=len(before.tiles) + 1):
+            damage = [part for part in survey.slide.broken if part not in broken]
+            broken.update(damage)
+            checkpoint.append(FinishedTile(tile, settled, [astuple(part) for part in damage]))
+            fresh = survey.nuclei(merger.take(settled, tile), shown)
+            shown += len(fresh)
+            note = f"{shown:,} nuclei"
+            yield Progress(done, len(survey.tiles), "tiles", note, partial=fresh)
+
+
+def _restore_damage(slide: Slide, broken: list[tuple[float, float, float, float, str]]) -> None:
+    """Nobody reads these tiles again: what was broken in them must still be known."""
+    for row, column, height, width, reason in broken:
+        if slide.damage is not None:
+            slide.damage.restore(BrokenTile(row, column, height, width, reason))
+
+
+def _identity(search: Search, request: SegmentRequest) -> dict[str, Any]:
+    """All that what is found in a tile depends on."""
+    survey, model = search.survey, search.survey.model
+    return {
+        "code": [_CODE, version("napari-prts")],
+        "slide": survey.slide.fingerprint,
+        "slide_mpp": float(survey.slide.require_mpp()),
+        "model": [model.name, model.hash, float(model.mpp), asdict(model.config)],
+        "thresholds": [float(model.prob_threshold), float(model.nms_threshold)],
+        "limits": [*search.limits.low, *search.limits.high],
+        "runtime": [search.runner.device.type, type(search.runner).__name__],
+        "region": None if request.region is None else [float(v) for v in request.region],
+        "tissue_only": bool(request.tissue_only),
+        "tiles": [int(request.tile), survey.context, RIM],
+        "ground": sha256(np.packbits(survey.ground.mask).tobytes()).hexdigest(),
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,28 +232,6 @@ class Survey:
         tiles = tuple(cover.aligned(divisor) for cover in covers if cover is not None)
         return cls(slide, request.region, model, scale, ground, tiles)
 
-    def find(self, tile: Rectangle, runner: Runner, limits: Normalisation) -> Candidates:
-        """Candidates whose points a tile owns, in model pixels of the slide."""
-        seen = tile.grown(self._context)
-        image = self.slide.read(
-            seen.row0 * self.scale,
-            seen.column0 * self.scale,
-            seen.height,
-            seen.width,
-            mpp=self.model.mpp,
-        )
-        inner = (
-            slice(self._context, self._context + tile.height),
-            slice(self._context, self._context + tile.width),
-        )
-        found = runner.candidates(limits.apply(image), self.model.prob_threshold, inner)
-        found = found.shifted(seen.row0, seen.column0)
-        size = np.array(self.slide.shape) / self.scale
-        on_ground = self.ground.holds((found.points + 0.5) * self.scale - 0.5)
-        found = found.take(on_ground & (found.points + 0.5 < size).all(axis=1))
-        found = found.limited(*size)
-        return found.take(found.areas() >= _LEAST_AREA)
-
     def nuclei(self, found: Candidates, first_id: int) -> Nuclei:
         """Nuclei in level-0 pixels, those inside the region; ids count from ``first_id``."""
         nuclei = _table(found, self.scale, first_id)
@@ -191,7 +242,7 @@ class Survey:
         return _table(found.take(inside), self.scale, first_id)
 
     @property
-    def _context(self) -> int:
+    def context(self) -> int:
         """The context, or less for a network that sees less, in multiples of its divisor."""
         divisor = math.lcm(*self.model.config.divisor)
         reach = min(CONTEXT, receptive_radius(self.model.config))

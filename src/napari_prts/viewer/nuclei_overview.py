@@ -40,7 +40,7 @@ def overview_levels(nuclei: Nuclei, shape: tuple[int, int]) -> list[da.Array]:
     """
     import dask.array as da
 
-    reach = _reach(nuclei)
+    reach = nuclei.reach
     levels: list[da.Array] = []
     factor = 1
     while True:
@@ -54,14 +54,6 @@ def overview_levels(nuclei: Nuclei, shape: tuple[int, int]) -> list[da.Array]:
         factor *= 2
 
 
-def _reach(nuclei: Nuclei) -> float:
-    """Largest distance of a nucleus's border from its centroid, in level-0 pixels."""
-    if not len(nuclei):
-        return 0.0
-    bounds = nuclei.bounds
-    return float(np.max(bounds[:, 2:] - bounds[:, :2]))
-
-
 def _chunks(size: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple(
         tuple(min(BLOCK, side - start) for start in range(0, side, BLOCK)) for side in size
@@ -72,16 +64,17 @@ def _draw_block(
     *, nuclei: Nuclei, factor: int, reach: float, block_info: Any = None
 ) -> NDArray[np.int32]:
     (r0, r1), (c0, c1) = block_info[None]["array-location"]
-    near = nuclei.in_rectangle(
-        r0 * factor - reach, c0 * factor - reach, r1 * factor + reach, c1 * factor + reach
+    near = nuclei.take(
+        nuclei.in_rectangle(
+            r0 * factor - reach, c0 * factor - reach, r1 * factor + reach, c1 * factor + reach
+        )
     )
-    outlines = [nuclei.polygon(int(position)) for position in near]
     drawn: NDArray[np.int32] = rasterise(
-        outlines,
+        near,
         r1 - r0,
         c1 - c0,
         offset=(r0 * factor, c0 * factor),
         scale=1 / factor,
-        values=nuclei.ids[near] + 1,
+        values=near.ids + 1,
     )
     return drawn
