@@ -31,7 +31,9 @@ class Step:
     threads: int = 1
 
 
-def overlapped(items: Iterable[Any], *steps: Step, ahead: int = 1) -> Generator[Any, None, None]:
+def overlapped(
+    items: Iterable[Any], *steps: Step, ahead: int = 1, pulse: float | None = None
+) -> Generator[Any, None, None]:
     """Send items through steps that work at the same time.
 
     Closing the generator stops all threads: nothing new is begun, and what waits is
@@ -46,11 +48,14 @@ def overlapped(items: Iterable[Any], *steps: Step, ahead: int = 1) -> Generator[
         The first takes an item, each other what the one before gives.
     ahead : int
         Results that may wait between two steps: memory does not grow with the items.
+    pulse : float, optional
+        Seconds after which :data:`PULSE` is yielded if nothing else is there, so that
+        whoever waits can close the generator.
 
     Yields
     ------
     object
-        What the last step gives.
+        What the last step gives, or :data:`PULSE`.
 
     Raises
     ------
@@ -70,7 +75,7 @@ def overlapped(items: Iterable[Any], *steps: Step, ahead: int = 1) -> Generator[
     for thread in threads:
         thread.start()
     try:
-        while (found := source.take()) is not _END:
+        while (found := source.take(pulse)) is not _END:
             yield found
         if run.error is not None:
             raise run.error
@@ -81,6 +86,7 @@ def overlapped(items: Iterable[Any], *steps: Step, ahead: int = 1) -> Generator[
             thread.join(max(0.0, until - time.monotonic()))
 
 
+PULSE: Any = object()
 _END: Any = object()
 
 
@@ -101,8 +107,8 @@ class _Run:
 
 
 class _Source:
-    def take(self) -> Any:
-        """Return the next item, or ``_END``."""
+    def take(self, patience: float | None = None) -> Any:
+        """Return the next item, ``_END``, or ``PULSE`` after so many seconds."""
         raise NotImplementedError
 
 
@@ -113,7 +119,7 @@ class _Supply(_Source):
         self._run, self._items = run, items
         self._lock = threading.Lock()
 
-    def take(self) -> Any:
+    def take(self, patience: float | None = None) -> Any:
         with self._lock:
             return _END if self._run.stopped else next(self._items, _END)
 
@@ -133,11 +139,13 @@ class _Lane(_Source):
                 self._waiting.append(item)
                 self._run.changed.notify_all()
 
-    def take(self) -> Any:
+    def take(self, patience: float | None = None) -> Any:
         with self._run.changed:
-            self._run.changed.wait_for(
-                lambda: self._run.stopped or self._waiting or not self.writers
+            came = self._run.changed.wait_for(
+                lambda: self._run.stopped or self._waiting or not self.writers, patience
             )
+            if not came:
+                return PULSE
             if self._run.stopped or not self._waiting:
                 return _END
             item = self._waiting.popleft()

@@ -33,6 +33,9 @@ _READERS = 4
 # Pixels around a point over which its colour is averaged: less than any nucleus.
 _SPOT = 5
 
+# A job that waits for a tile says so this often, in seconds: it can be cancelled then.
+PULSE_S = 0.2
+
 
 @dataclass(frozen=True, eq=False)
 class Search:
@@ -58,7 +61,8 @@ class Search:
         Closing the generator ends it without waiting for tiles that are under way.
         """
         readers = 1 if self.runner.device.type == "cpu" else min(_READERS, os.cpu_count() or 1)
-        return overlapped(tiles, Step(self.read, readers), Step(self.look), Step(self.settle))
+        steps = Step(self.read, readers), Step(self.look), Step(self.settle)
+        return overlapped(tiles, *steps, pulse=PULSE_S)
 
     def read(self, tile: Rectangle) -> Seen:
         """Read a tile with its context, ready for the network."""

@@ -21,6 +21,7 @@ from napari_prts.segmentation.ground import Ground, measure_limits
 from napari_prts.segmentation.loading import DEFAULT_MODEL, load_model
 from napari_prts.segmentation.merging import Merger
 from napari_prts.segmentation.model import StarDistModel
+from napari_prts.segmentation.pipeline import PULSE
 from napari_prts.segmentation.runner import Runner, receptive_radius
 from napari_prts.segmentation.searching import RIM, Search
 from napari_prts.segmentation.tiling import Rectangle, plan_tiles
@@ -81,8 +82,10 @@ def segment(slide: Slide, request: SegmentRequest | None = None) -> Job[Nuclei]:
     Yields
     ------
     Progress
-        In ``"tiles"``. ``partial`` holds the nuclei newly found in the tile: ids
-        count on from tile to tile. At tile borders the final result may choose
+        In ``"tiles"``, and again with the same number while a tile takes long, so that
+        it can be cancelled. ``partial`` holds the nuclei newly found in the tile, None
+        where there is no new tile: ids count on from tile to tile. At tile borders the
+        final result may choose
         otherwise, and it has ids of its own.
 
     Returns
@@ -151,7 +154,14 @@ def _searched(search: Search, checkpoint: Checkpoint, merger: Merger, before: _S
     left = [tile for tile in survey.tiles if tile not in before.tiles]
     shown, broken = before.nuclei, set(survey.slide.broken)
     with closing(search.run(left)) as results:
-        for done, (tile, settled) in enumerate(results, start=len(before.tiles) + 1):
+        done = len(before.tiles)
+        for result in results:
+            if result is PULSE:
+                # Nothing new, but a chance to cancel.
+                yield Progress(done, len(survey.tiles), "tiles", f"{shown:,} nuclei")
+                continue
+            done += 1
+            tile, settled = result
             damage = [part for part in survey.slide.broken if part not in broken]
             broken.update(damage)
             checkpoint.append(FinishedTile(tile, settled, [astuple(part) for part in damage]))
