@@ -12,6 +12,8 @@ export PYTHONNOUSERSITE := 1
 
 BIN := .venv/bin
 DEMO_OUTPUT ?= demo-output
+# Tests run in two processes of one thread each: more of either fight over two cores.
+TEST_WORKERS ?= 2
 PYTEST_ARGS ?=
 
 .PHONY: help demo test lint bench setup clean distclean
@@ -25,7 +27,8 @@ demo: setup ## The main job on the embedded slide, results in DEMO_OUTPUT (demo-
 test: setup ## Everything that must hold: style, types, imports, manifest, tests (PYTEST_ARGS)
 	@status=0; \
 	$(MAKE) lint || status=1; \
-	tools/screen.sh $(BIN)/python -m pytest $(PYTEST_ARGS) || status=1; \
+	OMP_NUM_THREADS=1 tools/screen.sh $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile \
+		$(PYTEST_ARGS) || status=1; \
 	exit $$status
 
 lint: setup ## Style, types, imports one way, napari manifest
