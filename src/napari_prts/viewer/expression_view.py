@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Points
 
 from napari_prts.viewer.layer_book import LayerBook, Role
+from napari_prts.viewer.nuclei_view import OVERVIEW_OPACITY
 from napari_prts.viewer.painting import (
     Limits,
     category_colours,
@@ -158,9 +159,10 @@ class ExpressionView:
         if viewer.canvas.grid.enabled != both:
             viewer.canvas.grid.enabled = both
             viewer.fit_to_view()
-        editing = self._book.get(Role.EDITING)
-        if editing is not None:
-            editing.opacity = 0.35 if sides else 1.0
+        for role, opacity in ((Role.EDITING, 1.0), (Role.NUCLEI, OVERVIEW_OPACITY)):
+            outlines = self._book.get(role)
+            if outlines is not None:
+                outlines.opacity = 0.35 if sides else opacity
         if sides:
             fade(self._book, painting.slide_opacity)
 

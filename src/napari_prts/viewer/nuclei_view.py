@@ -7,28 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
+from napari_prts.nuclei import Source
 from napari_prts.viewer.editing_window import LIMIT, EditingWindow
 from napari_prts.viewer.layer_book import LayerBook, Role
-from napari_prts.viewer.nuclei_overview import overview_levels
+from napari_prts.viewer.nuclei_overview import NucleiOverview
+from napari_prts.viewer.nuclei_tones import legend, tones
 from napari_prts.viewer.slide_view import geometry
+from napari_prts.viewer.tools_keys import bind_basic_keys
 
 if TYPE_CHECKING:
     from napari_prts.nuclei import Nuclei
     from napari_prts.study import Study
 
 OVERVIEW_NAME = "Nuclei"
-OUTLINE = (0.05, 0.75, 0.35, 1.0)
+OVERVIEW_OPACITY = 0.9
 
 
 class NucleiView:
     """Draws the nuclei of a study and takes edits from the Shapes layer.
 
-    A slide with few nuclei has them all in the editing layer. On a larger one
-    a lazy Labels layer shows all, and the editing layer holds those in view,
-    swapped by :meth:`follow_view`.
+    A lazy Labels layer always shows all of them. A slide with few nuclei has them all
+    in the editing layer too; on a larger one that holds those in view, swapped by
+    :meth:`follow_view`.
 
     Parameters
     ----------
@@ -45,6 +47,8 @@ class NucleiView:
         self._study = study
         self._complain = complain
         self._window: EditingWindow | None = None
+        self._overview = NucleiOverview(study.slide.shape, study.slide.mpp)
+        self._overview_declined = False
 
     @property
     def window(self) -> EditingWindow | None:
@@ -59,12 +63,14 @@ class NucleiView:
     def refresh(self) -> None:
         """Show the study's nuclei as they are now."""
         nuclei = self._study.nuclei
+        # First what is cheap: a nucleus that leaves the shapes is on screen all the time.
+        if len(nuclei) or self._book.get(Role.NUCLEI) is not None:
+            self._draw_overview(nuclei)
         if self._window is None and not len(nuclei):
             return
         window = self._ensure_window()
         if window is not None and not window.committing:
             window.show(self._wanted())
-        self._show_overview(nuclei)
 
     def show_partial(self, found: Nuclei, before: Nuclei | None) -> Nuclei:
         """Draw nuclei that a running job has found so far.
@@ -79,10 +85,11 @@ class NucleiView:
         Returns
         -------
         Nuclei
-            All that is drawn now.
+            All that is drawn now; the study's own nuclei stay until it gets the new ones.
         """
-        drawn = found if before is None else before.add(found.polygons(), scores=found.scores)
-        self._draw_overview(drawn)
+        shown = self._study.nuclei if before is None else before
+        drawn = shown.add(found.polygons(), Source.STARDIST, found.scores)
+        self._draw_overview(drawn, found.bounds if self._overview.nuclei is shown else None)
         return drawn
 
     def start_editing(self) -> None:
@@ -91,10 +98,18 @@ class NucleiView:
         if self._book.get(Role.EDITING) is None:
             self._window = None
         self._book.revive(Role.NUCLEI)
+        self._overview_declined = False
+        self._draw_overview(self._study.nuclei)
         window = self._ensure_window()
         if window is not None:
-            window.show(self._wanted())
+            wanted = self._wanted()
+            window.show(wanted)
             self._book.viewer.layers.selection.active = window.layer
+            if not len(wanted) and len(self._in_view()):
+                self._complain(
+                    f"{len(self._in_view()):,} nuclei are in view, too many to edit: zoom in "
+                    f"until no more than {LIMIT:,} are."
+                )
 
     def follow_view(self) -> int:
         """Swap the editing window's nuclei for those in view.
@@ -119,6 +134,8 @@ class NucleiView:
             layer = self._book.get(role)
             if layer is not None:
                 layer.scale, layer.units = place["scale"], place["units"]
+        self._overview.set_mpp(self._study.slide.mpp)
+        self._redraw()
 
     def close(self) -> None:
         """Forget the editing layer."""
@@ -140,38 +157,39 @@ class NucleiView:
             window = EditingWindow(self._study, self._complain)
             place = geometry(self._study.slide)
             window.layer.scale, window.layer.units = place["scale"], place["units"]
-            _bind_keys(window.layer, self._study)
+            bind_basic_keys(window.layer, self._study)
             if not self._book.add(Role.EDITING, window.layer):
                 return None
             self._window = window
         return self._window
 
-    def _show_overview(self, nuclei: Nuclei) -> None:
-        if self.whole_slide_editable and self._book.get(Role.EDITING) is not None:
-            self._book.remove(Role.NUCLEI)
-        else:
-            self._draw_overview(nuclei)
+    def _draw_overview(self, nuclei: Nuclei, changed: NDArray[np.floating] | None = None) -> None:
+        differs = self._overview.show(nuclei, changed)
+        if self._book.get(Role.NUCLEI) is not None:
+            if differs:
+                self._redraw()
+        elif not self._overview_declined:
+            # A layer that the user deleted would be made in vain at each edit.
+            self._overview_declined = not self._book.add(Role.NUCLEI, self._overview_layer())
 
-    def _draw_overview(self, nuclei: Nuclei) -> None:
-        slide = self._study.slide
-        levels = overview_levels(nuclei, slide.shape)
-        multiscale = len(levels) > 1
-        data: Any = levels if multiscale else levels[0]
+    def _redraw(self) -> None:
+        """Let napari fetch again what is on screen; its level and extent stay."""
         layer = self._book.get(Role.NUCLEI)
         if layer is not None:
-            layer.data = data
-            return
+            layer.refresh(extent=False, highlight=False, thumbnail=False)
+
+    def _overview_layer(self) -> Labels:
         layer = Labels(
-            data,
-            multiscale=multiscale,
+            self._overview.levels,
+            multiscale=True,
             name=OVERVIEW_NAME,
-            opacity=0.9,
-            colormap=DirectLabelColormap(color_dict={None: OUTLINE, 0: "transparent"}),
-            **geometry(slide),
+            opacity=OVERVIEW_OPACITY,
+            colormap=tones(),
+            features=legend(),
+            **geometry(self._study.slide),
         )
-        layer.contour = 1
         layer.editable = False
-        self._book.add(Role.NUCLEI, layer)
+        return layer
 
 
 def view_rectangle(viewer: Any, mpp: float | None) -> tuple[float, float, float, float]:
@@ -201,21 +219,3 @@ def view_rectangle(viewer: Any, mpp: float | None) -> tuple[float, float, float,
         (row + height / 2) / pixel,
         (column + width / 2) / pixel,
     )
-
-
-def _bind_keys(layer: Any, study: Study) -> None:
-    """Bind the keys that QuPath's and Cellpose's users have in their fingers."""
-
-    def draw(layer: Any) -> None:
-        layer.mode = "add_polygon"
-
-    def undo(_: Any) -> None:
-        study.undo()
-
-    def redo(_: Any) -> None:
-        study.redo()
-
-    layer.bind_key("D", draw, overwrite=True)
-    for keys in ("Z", "Control-Z"):
-        layer.bind_key(keys, undo, overwrite=True)
-    layer.bind_key("Control-Shift-Z", redo, overwrite=True)
