@@ -212,9 +212,7 @@ def test_measure_train_predict_and_paint(
     assert layer(ready, Role.PREDICTED) is None
 
     # A corrected nucleus is predicted again by itself.
-    editing = layer(ready, Role.EDITING)
     gone = int(study.nuclei.ids[0])
-    editing.selected_data = {0}
-    editing.remove_selected()
+    study.edit(removed=[gone], label="delete nucleus")
     qtbot.waitUntil(lambda: gone not in study.predicted.obs["id"].to_numpy(), timeout=60_000)
     wait(qtbot, ready)

@@ -202,7 +202,7 @@ def add_grown(study: StudyState, grown: Grown, replace: bool = False) -> int:
     there = np.isin(grown.overlapped, study.nuclei.ids)
     gone = np.asarray(grown.overlapped, np.int64)[there] if replace else np.zeros(0, np.int64)
     new = Nuclei.from_polygons([grown.outline], scores=[grown.score], source=Source.MANUAL)
-    return int(_exchange(study, gone, new, "grow nucleus", Source.MANUAL)[0])
+    return _exchange(study, gone, new, "grow nucleus", Source.MANUAL)[0]
 
 
 def find_again(study: StudyState, replacement: Replacement) -> list[int]:
@@ -225,15 +225,20 @@ def find_again(study: StudyState, replacement: Replacement) -> list[int]:
     if not (len(now.removed) or len(now.added)):
         return []
     label = "find nuclei again in region"
-    new = _exchange(study, now.removed, now.added, label, Source.STARDIST)
-    return [int(id_) for id_ in new]
+    return _exchange(study, now.removed, now.added, label, Source.STARDIST)
 
 
 def _exchange(
     study: StudyState, removed: NDArray[np.int64], added: Nuclei, label: str, source: Source
-) -> NDArray[np.int64]:
-    # Not study.edit(), which has no place for scores: they tell what should be reviewed.
-    return study._edit(removed, added, {}, label, source)
+) -> list[int]:
+    # With their scores, which tell what should be reviewed.
+    return study.edit(
+        removed=removed.tolist(),
+        added=added.polygons(),
+        scores=added.scores,
+        label=label,
+        source=source,
+    )
 
 
 def _put_parts(study: StudyState, parts: dict[int, list[NDArray[np.float32]]]) -> list[list[int]]:

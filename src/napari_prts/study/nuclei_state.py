@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from napari_prts.errors import NucleiError
 from napari_prts.jobs import run
 from napari_prts.nuclei import History, Nuclei, Source
 from napari_prts.study import changes
@@ -58,6 +59,16 @@ class NucleiState:
     def history(self) -> History:
         """Corrections done, for the state of undo and redo; change it through this study."""
         return self._history
+
+    @property
+    def undo_label(self) -> str | None:
+        """Name of the correction that :meth:`undo` would take back."""
+        return self._history._done[-1].label if self._history.can_undo else None
+
+    @property
+    def redo_label(self) -> str | None:
+        """Name of the correction that :meth:`redo` would do again."""
+        return self._history._undone[-1].label if self._history.can_redo else None
 
     @property
     def nuclei_provenance(self) -> dict[str, Any]:
@@ -180,6 +191,7 @@ class NucleiState:
         replaced: Mapping[int, NDArray[np.floating]] | None = None,
         label: str = "edit",
         source: Source = Source.MANUAL,
+        scores: ArrayLike | None = None,
     ) -> list[int]:
         """Correct nuclei by hand, as one step of the undo history.
 
@@ -195,6 +207,9 @@ class NucleiState:
             Name of the step.
         source : Source
             What the added nuclei are said to be.
+        scores : array-like of float, shape (n,), optional
+            How probable the added nuclei are held; 1 by default. Not together with
+            ``replaced``.
 
         Returns
         -------
@@ -204,9 +219,19 @@ class NucleiState:
         Raises
         ------
         NucleiError
-            If an id does not exist or an outline is no polygon.
+            If an id does not exist, an outline is no polygon, or scores are given
+            together with replaced outlines.
         """
-        new = self._edit(list(removed), list(added), dict(replaced or {}), label, source)
+        outlines, changed = list(added), dict(replaced or {})
+        if scores is None:
+            new = self._edit(list(removed), outlines, changed, label, source)
+        elif changed:
+            raise NucleiError(
+                "Scores belong to added nuclei: replace outlines in a step of their own."
+            )
+        else:
+            scored = Nuclei.from_polygons(outlines, scores=scores, source=source)
+            new = self._edit(list(removed), scored, changed, label, source)
         return [int(id_) for id_ in new]
 
     def _edit(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EDITING_NAME = "Nuclei (editing)"
 # napari 0.9 needs 0.2 s to add 1,000 outlines, and 0.03 s for each edit among them.
 LIMIT = 1200
-OUTLINE_UM = 0.9
+OUTLINE_UM = 0.5
 
 
 class EditingWindow:

@@ -17,19 +17,29 @@ from qtpy.QtWidgets import (
 )
 
 from napari_prts.errors import PrtsError
-from napari_prts.study import Autosave
 from napari_prts.viewer.editing_window import LIMIT
+from napari_prts.viewer.tools_list import Tool
+from napari_prts.widgets._correct_tools import CorrectTools
 from napari_prts.widgets._jobs import Task
 from napari_prts.widgets._panel import Panel, button, folded
+from napari_prts.widgets._review_bar import ReviewBar
+from napari_prts.widgets._saving import saving_words
 
 if TYPE_CHECKING:
     from napari_prts.jobs import Job, Progress
     from napari_prts.nuclei import Nuclei
+    from napari_prts.nuclei.formats.report import ReadReport
     from napari_prts.segmentation import SegmentRequest
+    from napari_prts.segmentation.local import Replacement
     from napari_prts.study import Study
+    from napari_prts.study.recovery import Restored
     from napari_prts.study.state import Region
 
 WHOLE, VIEW, DRAWN = "the whole slide", "the view", "a drawn region"
+
+
+# Files of a zarr folder by which the user chooses it.
+_ZARR_METADATA = (".zgroup", ".zarray", ".zattrs", "zarr.json")
 
 
 class NucleiPanel(Panel):
@@ -45,22 +55,29 @@ class NucleiPanel(Panel):
         self.where.setToolTip("Where to look; nuclei elsewhere stay as they are.")
         form = QFormLayout()
         form.addRow("in", self.where)
-        self.draw_button = button("Draw", "Draw a nucleus: click its corners, Enter ends (D)")
-        self.select_button = button("Select", "Click a nucleus; Delete removes it")
-        self.vertices_button = button("Reshape", "Drag the points of an outline")
-        self.undo_button = button("Undo", "Take back the last correction (Z)")
-        self.redo_button = button("Redo", "Do it again (Shift+Ctrl+Z)")
+        self.correct = CorrectTools(self.session, lambda: self.model.currentText().strip())
+        self.review = ReviewBar(self.session, self.correct)
+        self.draw_button = self.correct.buttons[Tool.DRAW]
+        self.select_button = self.correct.buttons[Tool.SELECT]
+        self.vertices_button = self.correct.buttons[Tool.RESHAPE]
+        self.undo_button = self.correct.undo_button
+        self.redo_button = self.correct.redo_button
         self.restore_button = button("Restore", "Bring back the nuclei saved automatically")
-        self.import_button = button("Import…", "GeoJSON (QuPath, Space Ranger) or label image")
-        self.export_button = button("Export…", "GeoJSON that QuPath opens")
+        self.import_button = button(
+            "Import…", "GeoJSON (QuPath, Space Ranger), GeoParquet, WKT table or label image"
+        )
+        self.export_button = button(
+            "Export…", "GeoJSON for QuPath, GeoParquet, WKT table or label image"
+        )
         column.addWidget(self.find_button)
         column.addLayout(form)
-        column.addLayout(_row(self.draw_button, self.select_button, self.vertices_button))
-        column.addLayout(_row(self.undo_button, self.redo_button))
+        column.addWidget(self.correct)
+        column.addWidget(self.review)
         column.addWidget(self.restore_button)
         column.addLayout(_row(self.import_button, self.export_button))
         column.addWidget(self._build_advanced())
         self._connect()
+        self._said = ""
         self._region: Region | None = None
         self._drawn: Nuclei | None = None
         self._follow = QTimer(self)
@@ -70,6 +87,7 @@ class NucleiPanel(Panel):
         camera = self.session.viewer.scene.camera.events
         self.links.connect(camera.center, self._on_camera)
         self.links.connect(camera.zoom, self._on_camera)
+        self.links.connect(self.session.saving_changed, self._show_state)
 
     def _build_advanced(self) -> Any:
         section, _, layout = folded("Advanced")
@@ -92,11 +110,7 @@ class NucleiPanel(Panel):
     def _connect(self) -> None:
         self.find_button.clicked.connect(self.find_nuclei)
         self.where.currentTextChanged.connect(self._on_where)
-        self.draw_button.clicked.connect(lambda: self._edit("add_polygon"))
-        self.select_button.clicked.connect(lambda: self._edit("select"))
-        self.vertices_button.clicked.connect(lambda: self._edit("direct"))
-        self.undo_button.clicked.connect(lambda: self.study and self.study.undo())
-        self.redo_button.clicked.connect(lambda: self.study and self.study.redo())
+        self.correct.again_button.clicked.connect(self.find_again)
         self.restore_button.clicked.connect(self.restore)
         self.import_button.clicked.connect(self._choose_import)
         self.export_button.clicked.connect(self._choose_export)
@@ -115,15 +129,19 @@ class NucleiPanel(Panel):
         self.find_button.setEnabled(ready and not (running and running.tag == self.tag))
         self.import_button.setEnabled(study is not None)
         self.export_button.setEnabled(has)
-        for edit in (self.draw_button, self.select_button, self.vertices_button):
-            edit.setEnabled(study is not None)
-        self.undo_button.setEnabled(study is not None and study.history.can_undo)
-        self.redo_button.setEnabled(study is not None and study.history.can_redo)
-        saved = Autosave.of(study.slide).saved_at if study is not None else None
-        self.restore_button.setVisible(saved is not None and not has)
-        if saved is not None:
-            self.restore_button.setText(f"Restore nuclei of {saved.astimezone():%d %b %H:%M}")
-        self.state.setText(self._words(study))
+        self.correct.refresh()
+        self.review.refresh()
+        kept = study.recoverable if study is not None and not has else None
+        self.restore_button.setVisible(kept is not None)
+        if kept is not None:
+            self.restore_button.setText(f"Restore nuclei of {kept.words}")
+        self._said = self._words(study)
+        self._show_state()
+
+    def _show_state(self) -> None:
+        words = self._said
+        saving = saving_words(self.study.saved) if self.study is not None else ""
+        self.state.setText(f"{words}\n{saving}" if saving else words)
 
     def _words(self, study: Study | None) -> str:
         if study is None:
@@ -169,6 +187,37 @@ class NucleiPanel(Panel):
 
         self.session.jobs.submit(Task(self.tag, "Finding nuclei", make, done, self._on_partial))
 
+    def find_again(self) -> None:
+        """Find the nuclei of the drawn region, or of the view, again; corrected ones stay."""
+        study, view = self.study, self.session.view
+        if study is None or view is None:
+            return
+        try:
+            drawn = self.where.currentText() == DRAWN
+            region = view.region.drawn() if drawn else view.region.in_view()
+            request = self._request(region)
+        except PrtsError as error:
+            show_error(str(error))
+            return
+
+        def make() -> Job[Replacement]:
+            from napari_prts.segmentation.local import resegment
+
+            return (yield from resegment(study.slide, study.nuclei, region, request))
+
+        def done(replacement: Replacement) -> None:
+            from napari_prts.study.correcting import find_again
+
+            before = len(study.nuclei)
+            came = len(find_again(study, replacement))
+            went = before + came - len(study.nuclei)
+            kept = f" {len(replacement.kept):,} corrected by hand stay." * bool(
+                len(replacement.kept)
+            )
+            show_info(f"Found {came:,} nuclei in the place of {went:,}.{kept}")
+
+        self.session.jobs.submit(Task(self.tag, "Finding nuclei again", make, done))
+
     def _chosen_region(self) -> Region | None:
         view = self.session.view
         assert view is not None
@@ -212,72 +261,82 @@ class NucleiPanel(Panel):
         if where == DRAWN and self.session.view is not None:
             self.session.view.region.start_drawing()
 
-    def _edit(self, mode: str) -> None:
-        view = self.session.view
-        if view is None:
-            return
-        view.nuclei.start_editing()
-        if view.nuclei.window is not None:
-            view.nuclei.window.layer.mode = mode
-
     def restore(self) -> None:
-        """Bring back the automatically saved nuclei of this slide."""
+        """Bring back the nuclei of this slide that an earlier session left, with their undo."""
         study = self.study
         if study is None:
             return
-        try:
-            nuclei, provenance = Autosave.of(study.slide).read(study.slide)
-            study.set_nuclei(nuclei, provenance, "restore nuclei")
-        except PrtsError as error:
-            show_error(str(error))
+        autosave = study.autosave
+
+        def done(restored: Restored) -> None:
+            study.take_restored(restored)
+            if restored.problem:
+                show_warning(restored.problem)
+
+        self.session.jobs.submit(Task(self.tag, "Restoring nuclei", autosave.restoring, done))
 
     def _choose_import(self) -> None:
-        kinds = "Nuclei (*.geojson *.json *.png *.tif *.tiff *.npy)"
+        # A zarr is a folder, which this dialog cannot choose: its metadata file stands for it.
+        kinds = (
+            "Nuclei (*.geojson *.json *.parquet *.geoparquet *.csv *.tsv *.png *.tif *.tiff *.btf "
+            "*.npy .zgroup .zarray zarr.json);;All files (*)"
+        )
         path, _ = QFileDialog.getOpenFileName(self, "Import nuclei", "", kinds)
         if path:
             self.import_nuclei(path)
 
     def import_nuclei(self, path: Path | str) -> None:
-        """Replace the nuclei by those of a file."""
+        """Replace the nuclei by those of a file; what was mended or left out is said."""
         study = self.study
         if study is None:
             return
         from napari_prts.jobs import Progress
 
-        def make() -> Job[Nuclei]:
-            from napari_prts.nuclei import read_nuclei
+        chosen = Path(path)
+        source = chosen.parent if chosen.name in _ZARR_METADATA else chosen
+
+        def make() -> Job[ReadReport]:
+            from napari_prts.nuclei.formats.reading import read_nuclei_reported
 
             yield Progress(0, 1, "files")
-            return read_nuclei(path, study.slide.shape)
+            return read_nuclei_reported(source, study.slide.shape)
 
-        def done(nuclei: Nuclei) -> None:
-            study.set_nuclei(nuclei, {"imported_from": str(path)}, "import nuclei")
+        def done(report: ReadReport) -> None:
+            study.set_nuclei(report.nuclei, {"imported_from": str(source)}, "import nuclei")
+            if said := report.sentences():
+                show_warning("\n".join([f"{source.name}:", *said]))
 
         self.session.jobs.submit(Task(self.tag, "Importing nuclei", make, done))
 
     def _choose_export(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Export nuclei", "nuclei.geojson", "GeoJSON (*.geojson)"
+        kinds = (
+            "GeoJSON, for QuPath (*.geojson);;GeoParquet, for geopandas (*.parquet);;"
+            "Table of WKT polygons (*.csv);;Label image, TIFF (*.tif);;"
+            "Label image, OME-Zarr (*.zarr);;Label image, numpy (*.npy)"
         )
+        path, _ = QFileDialog.getSaveFileName(self, "Export nuclei", "nuclei.geojson", kinds)
         if path:
             self.export_nuclei(path)
 
     def export_nuclei(self, path: Path | str) -> None:
-        """Write the nuclei as GeoJSON."""
+        """Write the nuclei in the format of the file's ending; what it cannot hold is said."""
         study = self.study
         if study is None:
             return
         from napari_prts.jobs import Progress
 
-        def make() -> Job[None]:
-            from napari_prts.nuclei import write_geojson
+        def make() -> Job[tuple[str, ...]]:
+            from napari_prts.nuclei.formats.writing import write_nuclei
 
             yield Progress(0, 1, "files")
-            write_geojson(study.nuclei, Path(path), study.nuclei_provenance)
+            return write_nuclei(
+                study.nuclei, Path(path), study.nuclei_provenance, study.slide.shape
+            )
 
-        self.session.jobs.submit(
-            Task(self.tag, "Exporting nuclei", make, lambda _: show_info(f"Saved {path}"))
-        )
+        def done(missing: tuple[str, ...]) -> None:
+            show_info(" ".join([f"Saved {path}.", *missing]))
+
+        self.session.jobs.submit(Task(self.tag, "Exporting nuclei", make, done))
 
     def _on_camera(self, _: Any) -> None:
         self._follow.start()
