@@ -7,7 +7,13 @@ from typing import Annotated
 import typer
 
 from napari_prts import __version__
-from napari_prts.cli import convert_command, machine_commands, model_commands, slide_commands
+from napari_prts.cli import (
+    convert_command,
+    machine_commands,
+    model_commands,
+    slide_commands,
+    tune_command,
+)
 from napari_prts.cli.outcome import OneLineGroup, prepare_process
 
 app = typer.Typer(
@@ -22,6 +28,7 @@ app = typer.Typer(
 for command in (
     slide_commands.info,
     slide_commands.segment,
+    tune_command.tune,
     convert_command.convert,
     slide_commands.simulate,
     slide_commands.measure,

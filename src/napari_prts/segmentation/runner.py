@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -12,33 +12,22 @@ from numpy.typing import NDArray
 from napari_prts.errors import ModelError
 from napari_prts.segmentation.candidates import Candidates
 from napari_prts.segmentation.model import StarDistModel
-from napari_prts.segmentation.network import StarDistConfig
+from napari_prts.segmentation.network import StarDistConfig, StarDistNetwork
+from napari_prts.segmentation.runtime_torch import TorchNetwork
+from napari_prts.segmentation.runtimes import (
+    Device,
+    Network,
+    Window,
+    choose_device,
+    device_name,
+    differs,
+    suits,
+)
+
+__all__ = ["Runner", "choose_device", "device_name", "receptive_radius"]
 
 # Distances below this upset the geometry of polygons (stardist, models/base.py).
 _LEAST_DISTANCE = 1e-3
-
-
-def choose_device(device: str) -> torch.device:
-    """Turn ``"auto"``, ``"cpu"`` or ``"cuda"`` into a device that is there.
-
-    Raises
-    ------
-    ModelError
-        If CUDA is asked for and there is none, or the name is another.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ModelError(f"Device {device!r} is unknown; choose 'auto', 'cpu' or 'cuda'.")
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        raise ModelError("No CUDA device was found; choose 'cpu' or 'auto' as device.")
-    return torch.device("cuda" if there and device != "cpu" else "cpu")
-
-
-def device_name(device: torch.device) -> str:
-    """Name of a device for provenance."""
-    if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)"
 
 
 def receptive_radius(config: StarDistConfig) -> int:
@@ -68,12 +57,20 @@ class Runner:
     model : StarDistModel
         The model; its own network stays where it is.
     device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        See :func:`~napari_prts.segmentation.runtimes.choose_device`.
+
+    Attributes
+    ----------
+    device : Device
+        What it runs on. Where the quickest runtime of the CPU fails, or does not give
+        what PyTorch gives on a small image of noise, this is PyTorch, the remark says
+        why, and Python's warnings say so once.
 
     Raises
     ------
     ModelError
-        If the device is not there, or the network does not take RGB images.
+        If the device or the runtime asked for is not there or does not work, or the
+        network does not take RGB images.
     """
 
     def __init__(self, model: StarDistModel, device: str = "auto") -> None:
@@ -83,9 +80,18 @@ class Runner:
                 "has three. Choose a model for H&E."
             )
         self.config = model.config
-        self.device = choose_device(device)
-        self._network = copy.deepcopy(model.network).eval()
-        self._network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        chosen = choose_device(device)
+        self._network, self.device = _compiled(model, chosen)
+        if self.device.remark and device == chosen.runtime:
+            raise ModelError(
+                f"Model {model.name!r} cannot run on {device!r} ({self.device.remark}); choose "
+                "'auto' or 'torch-cpu' as device."
+            )
+
+    @property
+    def name(self) -> str:
+        """What the network runs on, for provenance."""
+        return device_name(self.device)
 
     def candidates(
         self, pixels: NDArray[np.float32], prob_threshold: float, inner: tuple[slice, slice]
@@ -108,33 +114,68 @@ class Runner:
         Candidates
             Points in pixels of the image.
         """
-        prob, dist = self._run(pixels)
         grid_rows, grid_columns = self.config.grid
         first = np.array([inner[0].start // grid_rows, inner[1].start // grid_columns])
-        rows = slice(first[0], -(-inner[0].stop // grid_rows))
-        columns = slice(first[1], -(-inner[1].stop // grid_columns))
-        prob, dist = prob[rows, columns], dist[:, rows, columns]
-        found = prob > prob_threshold
-        where = torch.nonzero(found).cpu().numpy()
-        points = (where + first) * np.array(self.config.grid)
-        distances = dist[:, found].T.clamp(min=_LEAST_DISTANCE)
-        return Candidates(
-            points.astype(np.float32),
-            prob[found].cpu().numpy(),
-            np.ascontiguousarray(distances.cpu().numpy()),
+        window = Window(
+            int(first[0]),
+            int(first[1]),
+            -(-inner[0].stop // grid_rows),
+            -(-inner[1].stop // grid_columns),
         )
-
-    @torch.inference_mode()
-    def _run(self, pixels: NDArray[np.float32]) -> tuple[torch.Tensor, torch.Tensor]:
-        divisor = np.array(self.config.divisor)
-        fill = -np.array(pixels.shape[:2]) % divisor
-        if fill.any():
-            mode: Literal["reflect", "edge"] = (
-                "reflect" if (fill < pixels.shape[:2]).all() else "edge"
+        with torch.inference_mode():
+            logit, dist = self._network.look(self._filled(pixels), window)
+            prob = torch.sigmoid(logit)
+            found = prob > prob_threshold
+            where = torch.nonzero(found).cpu().numpy()
+            points = (where + first) * np.array(self.config.grid)
+            distances = dist[:, found].T.clamp(min=_LEAST_DISTANCE)
+            return Candidates(
+                points.astype(np.float32),
+                prob[found].cpu().numpy(),
+                np.ascontiguousarray(distances.cpu().numpy()),
             )
-            widths = ((0, int(fill[0])), (0, int(fill[1])), (0, 0))
-            pixels = np.pad(pixels, widths, mode=mode)
-        image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
-        # A permuted (row, column, channel) array is channels_last already.
-        logit, dist = self._network(image.permute(2, 0, 1)[None])
-        return torch.sigmoid(logit[0, 0]), dist[0]
+
+    def _filled(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        fill = -np.array(pixels.shape[:2]) % np.array(self.config.divisor)
+        if not fill.any():
+            return pixels
+        mode: Literal["reflect", "edge"] = "reflect" if (fill < pixels.shape[:2]).all() else "edge"
+        widths = ((0, int(fill[0])), (0, int(fill[1])), (0, 0))
+        return np.pad(pixels, widths, mode=mode)
+
+
+def _compiled(model: StarDistModel, device: Device) -> tuple[Network, Device]:
+    """The network on a device, or on the same with PyTorch."""
+    reference = TorchNetwork(model.network, device.type)
+    if device.remark:
+        _warn(model, device)
+    if device.runtime == "torch":
+        return reference, device
+    if not suits(device.runtime, model.network):
+        return reference, device.without(device.runtime, "it only computes StarDist networks")
+    rows, columns = model.config.divisor
+    try:
+        network = _ncnn(model.network)
+        trouble = differs(network, reference, (2 * rows, 2 * columns), model.config.n_channel_in)
+    except (ImportError, OSError, RuntimeError, ModelError) as error:
+        trouble = f"it does not work ({error})"
+    if not trouble:
+        return network, device
+    device = device.without(device.runtime, trouble)
+    _warn(model, device)
+    return reference, device
+
+
+def _warn(model: StarDistModel, device: Device) -> None:
+    warnings.warn(
+        f"Model {model.name!r} runs on the CPU with PyTorch, some two times slower than it could "
+        f"({device.remark}).",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+def _ncnn(network: StarDistNetwork) -> Network:
+    from napari_prts.segmentation.runtime_ncnn import NcnnNetwork
+
+    return NcnnNetwork(network)

@@ -190,6 +190,7 @@ def stardist_loss(
     dist: torch.Tensor,
     distance_weight: float = 0.2,
     background_weight: float = 1e-4,
+    known: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """StarDist's loss: cross-entropy plus masked mean absolute error of the distances.
 
@@ -201,15 +202,22 @@ def stardist_loss(
         Targets of the same shapes.
     distance_weight, background_weight : float
         As ``train_loss_weights`` and ``train_background_reg`` of stardist.
+    known : torch.Tensor, optional
+        1 where the targets hold and 0 where they are to be ignored, (batch, 1, row,
+        column); they hold everywhere by default.
 
     Notes
     -----
     ``masked_loss_mae`` of stardist (``models/base.py``): the mask is the target
     probability, the sum is divided by the mask's mean.
     """
-    cross_entropy = F.binary_cross_entropy_with_logits(logit, prob)
+    share: torch.Tensor | float = 1.0
+    if known is not None:
+        prob, share = prob * known, known.mean() + 1e-7
+    cross_entropy = F.binary_cross_entropy_with_logits(logit, prob, weight=known) / share
     error = (prob * (predicted - dist).abs()).mean() / (prob.mean() + 1e-7)
-    background = ((1 - prob) * predicted.abs()).mean()
+    empty = 1 - prob if known is None else known - prob
+    background = (empty * predicted.abs()).mean() / share
     return cross_entropy + distance_weight * (error + background_weight * background)
 
 

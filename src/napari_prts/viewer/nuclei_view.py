@@ -92,8 +92,15 @@ class NucleiView:
         self._draw_overview(drawn, found.bounds if self._overview.nuclei is shown else None)
         return drawn
 
-    def start_editing(self) -> None:
-        """Bring the editing layer back, even after the user deleted it."""
+    def start_editing(self, *, needs_shapes: bool = True) -> None:
+        """Bring the editing layer back, even after the user deleted it.
+
+        Parameters
+        ----------
+        needs_shapes : bool
+            Whether the user wants to change outlines that are there, and has to be
+            told if there are too many in view.
+        """
         self._book.revive(Role.EDITING)
         if self._book.get(Role.EDITING) is None:
             self._window = None
@@ -105,7 +112,7 @@ class NucleiView:
             wanted = self._wanted()
             window.show(wanted)
             self._book.viewer.layers.selection.active = window.layer
-            if not len(wanted) and len(self._in_view()):
+            if needs_shapes and not len(wanted) and len(self._in_view()):
                 self._complain(
                     f"{len(self._in_view()):,} nuclei are in view, too many to edit: zoom in "
                     f"until no more than {LIMIT:,} are."

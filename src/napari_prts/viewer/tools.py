@@ -197,7 +197,7 @@ class NucleiTools:
         return lambda: self.start(tool)
 
     def _take_mode(self, tool: Tool) -> bool:
-        self._view.nuclei.start_editing()
+        self._view.nuclei.start_editing(needs_shapes=tool is Tool.RESHAPE)
         window = self._view.nuclei.window
         if window is None or window.layer not in self._viewer.layers:
             return False
