@@ -17,9 +17,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_prts.errors import PrtsError
+from napari_prts.segmentation.user_models import list_models
 from napari_prts.viewer.editing_window import LIMIT
 from napari_prts.viewer.tools_list import Tool
 from napari_prts.widgets._correct_tools import CorrectTools
+from napari_prts.widgets._fine_tune import FineTuneSection
 from napari_prts.widgets._jobs import Task
 from napari_prts.widgets._panel import Panel, button, folded
 from napari_prts.widgets._review_bar import ReviewBar
@@ -76,6 +78,10 @@ class NucleiPanel(Panel):
         column.addWidget(self.restore_button)
         column.addLayout(_row(self.import_button, self.export_button))
         column.addWidget(self._build_advanced())
+        self.improve = FineTuneSection(
+            self.session, lambda: self.model.currentText().strip(), self._on_model_made
+        )
+        column.addWidget(self.improve)
         self._connect()
         self._said = ""
         self._region: Region | None = None
@@ -92,7 +98,7 @@ class NucleiPanel(Panel):
     def _build_advanced(self) -> Any:
         section, _, layout = folded("Advanced")
         self.model = QComboBox()
-        self.model.addItems(["he-open", "2D_versatile_he"])
+        self.model.addItems([entry.name for entry in list_models()])
         self.model.setEditable(True)
         self.model.setToolTip(
             "he-open ships with the plugin. 2D_versatile_he is StarDist's own (downloaded "
@@ -106,6 +112,13 @@ class NucleiPanel(Panel):
         form.addRow("Overlap", self.overlap)
         layout.addLayout(form)
         return section
+
+    def _on_model_made(self, name: str, better: bool) -> None:
+        """Offer a model of the user's own; nothing is switched unasked."""
+        if self.model.findText(name) < 0:
+            self.model.addItem(name)
+        if better:
+            show_info(f"{name!r} is in the list of models under Advanced.")
 
     def _connect(self) -> None:
         self.find_button.clicked.connect(self.find_nuclei)
