@@ -65,7 +65,8 @@ def test_a_click_at_the_slides_corner_and_off_it(grower, demo_slide):
     assert grower.grow(-5, 10) is None
     assert grower.grow(10, demo_slide.shape[1]) is None
     grown = grower.grow(0, 0)
-    assert grown is None or grown.outline.min() >= -0.5
+    # Single precision, in level-0 pixels.
+    assert grown is None or grown.outline.min() >= -0.5 - 1e-3
 
 
 @pytest.mark.parametrize("mpp", [0.25, 0.5, 0.69])
