@@ -154,7 +154,8 @@ def test_a_cancelled_run_is_resumed():
     reports = []
     resumed = run(segment(slide, request), reports.append)
     assert reports[1].note == f"resumed: 4 of {reports[1].total} tiles were done"
-    assert [r.done for r in reports] == [0, *range(4, reports[-1].total + 1)]
+    new = [r.done for r in reports if r.partial is not None]
+    assert new == list(range(4, reports[-1].total + 1))
     shown = np.concatenate([r.partial.ids for r in reports if r.partial is not None])
     assert len(set(shown)) == len(shown)
     assert not list((cache_folder() / "segmentation").iterdir())

@@ -383,7 +383,7 @@ def test_names_that_are_none(name):
 
 @pytest.mark.parametrize("name", ["he-open", "HE-Open", "2D_versatile_he"])
 def test_no_model_is_overwritten(name, tissue_slide, tissue_nuclei):
-    with pytest.raises(ModelError, match=r"never overwritten: .*-2"):
+    with pytest.raises(ModelError, match=r"overwritten: .*-2"):
         next(fine_tune(tissue_slide, tissue_nuclei, quick(name)))
 
 
