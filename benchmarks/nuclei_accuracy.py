@@ -7,6 +7,8 @@ as JSON: ours, a baseline of the same run, and their ratio. The baseline finds
 nuclei without learning: Otsu's threshold of the haematoxylin stain (Ruifrok and
 Johnston), touching nuclei split by a watershed of the distance to the border.
 
+``--worst PICTURE.jpg`` draws the four tiles of lowest F1 with both outlines.
+
 Without arguments the tiles of ../shared/data/nuclei/tnbc are scored whose patients
 the model that ships has not seen; where that folder is absent, nothing is done.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +26,21 @@ from _figures import SHARED_DATA, tell
 from numpy.typing import NDArray
 
 from napari_prts.errors import PrtsError
-from napari_prts.segmentation import load_model, read_labelled_folder, score
+from napari_prts.jobs import run
+from napari_prts.segmentation import (
+    LabelledTile,
+    SegmentRequest,
+    StarDistModel,
+    load_model,
+    read_labelled_folder,
+    score,
+    segment,
+)
 from napari_prts.segmentation.scoring import IOU_THRESHOLDS, NucleiScore, score_labels
+from napari_prts.slide import Slide
 
 # F1 at IoU 0.5 on patients left out of training: what the project asks of its weights.
-TARGETS = {("f1", 0.5): 0.80}
+TARGETS = {("f1", 0.5): 0.83}
 # Diameters in um below which an object is dust and above which a watershed may split.
 SMALLEST_UM, SPLIT_UM = 3.0, 6.0
 # What is scored without arguments: patients left out of the training of the shipped weights.
@@ -72,6 +85,34 @@ def figures(ours: NucleiScore, baseline: NucleiScore) -> list[dict[str, object]]
     return lines
 
 
+def draw_worst(
+    path: Path, model: StarDistModel, tiles: list[LabelledTile], mpp: float, count: int = 4
+) -> None:
+    """Draw the tiles of lowest F1 at IoU 0.5: outlined by hand green, found black."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    scored = sorted(
+        ((score(model, [tile], mpp).f1[0.5], tile) for tile in tiles), key=itemgetter(0)
+    )
+    figure, axes = pyplot.subplots(1, count, figsize=(3.2 * count, 3.6), layout="constrained")
+    for axis, (f1, tile) in zip(axes, scored, strict=False):
+        axis.imshow(tile.image)
+        slide = Slide.from_array(tile.image, mpp=mpp)
+        found = run(segment(slide, SegmentRequest(model=model, tissue_only=False)))
+        for number in np.unique(tile.labels[tile.labels > 0]):
+            axis.contour(tile.labels == number, [0.5], colors="lime", linewidths=0.9)
+        for outline in found.polygons():
+            closed = np.concatenate([outline, outline[:1]])
+            axis.plot(closed[:, 1], closed[:, 0], color="black", linewidth=0.8)
+        axis.set(title=f"{tile.name}: F1 {f1:.2f}", xticks=[], yticks=[])
+    figure.suptitle("Green: outlined by hand. Black: found.")
+    figure.savefig(path, dpi=90)
+    tell(f"drew {path}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -80,6 +121,7 @@ def main() -> int:
     parser.add_argument("--mpp", type=float, help="um per pixel of the tiles")
     parser.add_argument("--model", default="he-open")
     parser.add_argument("--groups", nargs="*", help="only these groups, such as tnbc/05")
+    parser.add_argument("--worst", type=Path, metavar="PICTURE.jpg")
     given = parser.parse_args()
     if given.folder is None:
         if not TNBC.is_dir():
@@ -94,7 +136,8 @@ def main() -> int:
         if given.groups:
             wanted = {group for part in given.groups for group in part.split(",")}
             tiles = [tile for tile in tiles if tile.group in wanted]
-        ours = score(load_model(given.model), tiles, given.mpp)
+        model = load_model(given.model)
+        ours = score(model, tiles, given.mpp)
         baseline = score_labels(
             (tile.labels, threshold_and_watershed(tile.image, given.mpp)) for tile in tiles
         )
@@ -103,6 +146,8 @@ def main() -> int:
         return 2
     for line in figures(ours, baseline):
         print(json.dumps(line))
+    if given.worst is not None:
+        draw_worst(given.worst, model, tiles, given.mpp)
     return 0
 
 

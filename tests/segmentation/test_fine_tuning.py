@@ -14,19 +14,20 @@ from hypothesis import strategies as st
 
 from napari_prts.errors import ModelError
 from napari_prts.jobs import Progress, run
-from napari_prts.nuclei import Nuclei, Source
-from napari_prts.segmentation import SegmentRequest, load_model, segment
+from napari_prts.nuclei import Nuclei, write_geojson
+from napari_prts.segmentation import SegmentRequest, load_model, save_model, segment
 from napari_prts.segmentation.fine_tuning import FineTuneRequest, fine_tune
 from napari_prts.segmentation.fine_tuning_choice import Trial, Trials
-from napari_prts.segmentation.fine_tuning_deal import deal
+from napari_prts.segmentation.fine_tuning_deal import deal, teaching_tiles
 from napari_prts.segmentation.fine_tuning_regions import (
     CONTEXT,
     IGNORED,
     Corrected,
-    equal_parts,
 )
-from napari_prts.segmentation.fine_tuning_steps import as_tensors
+from napari_prts.segmentation.fine_tuning_shapes import equal_parts
+from napari_prts.segmentation.fine_tuning_steps import Lesson, as_tensors, taught
 from napari_prts.segmentation.model import weights_hash
+from napari_prts.segmentation.normalisation import Normalisation
 from napari_prts.segmentation.scoring import NucleiScore
 from napari_prts.segmentation.training import stardist_loss
 from napari_prts.segmentation.user_models import (
@@ -37,8 +38,19 @@ from napari_prts.segmentation.user_models import (
     user_models,
 )
 from napari_prts.slide import Slide
+from tests.cli.running import fail, succeed, write_slide
 
 REGION = (80.0, 100.0, 420.0, 420.0)
+
+
+def holding(slide, nuclei, count):
+    """The smallest square from a corner of the tissue that holds so many whole nuclei."""
+    for side in range(100, 600, 10):
+        region = (80.0, 100.0, float(side), float(side))
+        corrected = Corrected.of(slide, nuclei, (region,))
+        if corrected.whole(corrected.shape).sum() >= count:
+            return region
+    raise AssertionError("the skin has fewer nuclei than that")
 
 
 def quick(name="skin-1", **changes):
@@ -58,9 +70,15 @@ def coarse():
 def right_nuclei(tissue_slide, coarse):
     """What the embedded model finds stands for what a user made sure of; one is by hand."""
     found = run(segment(tissue_slide, SegmentRequest(model=coarse, device="cpu")))
-    (first, *_) = found.in_rectangle(200, 200, 400, 400)
+    (first, *_) = found.in_rectangle(200, 200, 330, 330)
     outline = found.vertices[slice(*found.offsets[first : first + 2])]
     return found.replace(int(found.ids[first]), outline)
+
+
+@pytest.fixture(scope="module")
+def region(tissue_slide, right_nuclei):
+    """Enough nuclei to hold half of them out, too few to choose a threshold by."""
+    return holding(tissue_slide, right_nuclei, 60)
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +95,12 @@ def timid(coarse):
 
 
 @pytest.fixture(scope="module")
-def learned(tissue_slide, right_nuclei, timid, tmp_path_factory):
+def learned(tissue_slide, right_nuclei, timid, tmp_path_factory, region):
     """A model that learned from a piece of skin, and all that the job said meanwhile."""
     reports: list[Progress] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_PRTS_DATA", str(tmp_path_factory.mktemp("data")))
-        request = quick(base=timid, learning_rate=1e-3, pull=0)
+        request = quick(regions=(region,), base=timid, learning_rate=1e-3, pull=0)
         tuned = run(fine_tune(tissue_slide, right_nuclei, request), reports.append)
         again, listed = load_model("skin-1"), list_models()
     return tuned, again, listed, reports
@@ -106,13 +124,13 @@ def test_it_is_loaded_by_its_name(learned):
     assert [entry.name for entry in listed][:2] == ["he-open", "2D_versatile_he"]
 
 
-def test_its_card_says_what_it_was_made_of(learned, timid, tissue_slide):
+def test_its_card_says_what_it_was_made_of(learned, timid, tissue_slide, region):
     tuned, again, *_ = learned
     made = again.card["training"]
     assert (made["base"], made["base_hash"]) == ("timid", timid.hash)
     assert made["slide"]["fingerprint"] == tissue_slide.fingerprint
     assert made["slide"]["name"] == "skin"
-    assert made["regions"] == [list(REGION)]
+    assert made["regions"] == [list(region)]
     assert made["nuclei"] > 12
     assert made["corrected_by_hand"] == 1
     assert made["settings"]["steps"] == 10
@@ -135,20 +153,28 @@ def test_the_base_model_is_left_as_it_was(learned, timid):
     assert weights_hash(timid.network) == timid.hash
 
 
-def test_a_frozen_encoder_keeps_its_weights(tissue_slide, right_nuclei, timid):
-    request = quick(base=timid, frozen="encoder", steps=2, checks=1, learning_rate=1e-3)
-    tuned = run(fine_tune(tissue_slide, right_nuclei, request)).model.network.state_dict()
-    base = timid.network.state_dict()
-    same = {name for name in base if torch.equal(tuned[name], base[name].half().float())}
-    encoder = {name for name in base if name.startswith(("pooled.", "down.", "middle."))}
-    assert encoder <= same
-    assert not same & {"up.0.0.weight", "features.0.weight", "prob.weight", "dist.weight"}
+@pytest.mark.parametrize("frozen", ["encoder", "none"])
+def test_a_frozen_encoder_keeps_its_weights(tissue_slide, right_nuclei, coarse, region, frozen):
+    corrected = Corrected.of(tissue_slide, right_nuclei, (region,))
+    patches = run(corrected.patches(tissue_slide, coarse.mpp))
+    tiles = teaching_tiles(corrected, patches, corrected.shape)
+    lesson = Lesson(frozen, 2, None, 1, 1e-3, pull=1, average=0.5, checks=1, seed=0)
+    limits = Normalisation.from_pixels(patches[0].image)
+    *_, last = taught(coarse.network, tiles, limits, lesson, torch.device("cpu"))
+    before, after = coarse.network.state_dict(), last.network.state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    encoder = {name for name in before if name.startswith(("pooled.", "down.", "middle."))}
+    assert same == (encoder if frozen == "encoder" else set())
 
 
-def test_the_same_seed_learns_the_same(tissue_slide, right_nuclei, coarse):
+def test_the_same_seed_learns_the_same(tissue_slide, right_nuclei, coarse, region):
     hashes = [
         run(
-            fine_tune(tissue_slide, right_nuclei, quick(name, base=coarse, steps=2, checks=1))
+            fine_tune(
+                tissue_slide,
+                right_nuclei,
+                quick(name, regions=(region,), base=coarse, steps=2, checks=1),
+            )
         ).model.hash
         for name in ("one", "two")
     ]
@@ -156,7 +182,7 @@ def test_the_same_seed_learns_the_same(tissue_slide, right_nuclei, coarse):
 
 
 def test_few_nuclei_are_held_out_in_turn(tissue_slide, right_nuclei, coarse):
-    small = (100.0, 120.0, 240.0, 240.0)
+    small = holding(tissue_slide, right_nuclei, 16)
     corrected = Corrected.of(tissue_slide, right_nuclei, (small,))
     dealt = deal(corrected, 0.25, 0)
     assert dealt.in_turn
@@ -171,8 +197,12 @@ def test_few_nuclei_are_held_out_in_turn(tissue_slide, right_nuclei, coarse):
     assert held["nuclei"] > 0.5 * corrected.whole(corrected.shape).sum()
 
 
-def test_the_tuned_model_finds_nuclei(tissue_slide, right_nuclei, coarse):
-    run(fine_tune(tissue_slide, right_nuclei, quick(base=coarse, steps=1, checks=1)))
+def test_the_tuned_model_finds_nuclei(tissue_slide, right_nuclei, coarse, region):
+    run(
+        fine_tune(
+            tissue_slide, right_nuclei, quick(regions=(region,), base=coarse, steps=1, checks=1)
+        )
+    )
     found = run(segment(tissue_slide, SegmentRequest(model="skin-1", region=(0, 0, 300, 300))))
     assert len(found) > 10
 
@@ -180,16 +210,16 @@ def test_the_tuned_model_finds_nuclei(tissue_slide, right_nuclei, coarse):
 # --- cancelling
 
 
-def test_cancelled_before_the_first_look_leaves_nothing(tissue_slide, right_nuclei, coarse):
-    job = fine_tune(tissue_slide, right_nuclei, quick(base=coarse))
+def test_cancelled_before_the_first_look_leaves_nothing(tissue_slide, right_nuclei, coarse, region):
+    job = fine_tune(tissue_slide, right_nuclei, quick(regions=(region,), base=coarse))
     for _ in range(3):
         next(job)
     job.close()
     assert not user_models().exists()
 
 
-def test_cancelled_later_keeps_the_best_so_far(tissue_slide, right_nuclei, timid):
-    request = quick(base=timid, steps=20, checks=4, learning_rate=1e-3, pull=0)
+def test_cancelled_later_keeps_the_best_so_far(tissue_slide, right_nuclei, timid, region):
+    request = quick(regions=(region,), base=timid, steps=20, checks=4, learning_rate=1e-3, pull=0)
     job = fine_tune(tissue_slide, right_nuclei, request)
     for report in job:
         if "now" in report.note and report.done >= 11:
@@ -234,7 +264,7 @@ def test_the_base_model_may_win_with_another_threshold():
     assert (trials.choice().check, trials.choice().prob) == (Trials.BASE, 0.4)
 
 
-def test_no_better_is_said(tissue_slide, tissue_nuclei):
+def test_no_better_is_said():
     trials = Trials(0.6)
     trials.add(Trial(Trials.BASE, 0.6, 0, scored(80)))
     trials.add(Trial(0, 0.6, 5, scored(79)))
@@ -383,7 +413,7 @@ def test_names_that_are_none(name):
 
 @pytest.mark.parametrize("name", ["he-open", "HE-Open", "2D_versatile_he"])
 def test_no_model_is_overwritten(name, tissue_slide, tissue_nuclei):
-    with pytest.raises(ModelError, match=r"overwritten: .*-2"):
+    with pytest.raises(ModelError, match=r"is overwritten: .*-2"):
         next(fine_tune(tissue_slide, tissue_nuclei, quick(name)))
 
 
@@ -431,5 +461,30 @@ def test_the_card_of_a_users_model_may_be_damaged():
         load_model("broken")
 
 
-def test_sources_tell_what_was_corrected_by_hand():
-    assert {Source.MANUAL, Source.EDITED} == {Source(2), Source(3)}
+# --- from the command line
+
+
+@pytest.fixture
+def on_disk(tissue_slide, right_nuclei, coarse, tmp_path):
+    """Slide, nuclei and base model as files."""
+    slide = write_slide(tmp_path / "skin.tif", np.asarray(tissue_slide.levels[0]))
+    write_geojson(right_nuclei, tmp_path / "skin.geojson")
+    base = save_model(replace(coarse, name="coarse"), tmp_path / "coarse")
+    return ("tune", slide, "--nuclei", tmp_path / "skin.geojson", "--model", base)
+
+
+def test_the_command_says_what_came_of_it(on_disk):
+    region = ("--region", "80,100,420,420", "--region", "520,100,100,100")
+    done = succeed(*on_disk, *region, "--name", "mine", "--steps", 1)
+    assert "F1 on the part held out" in done.stderr
+    assert str(user_models() / "mine") in done.stdout
+    made = load_model("mine").card["training"]
+    assert made["base"] == "coarse"
+    assert len(made["regions"]) == 2
+
+
+def test_the_command_refuses_what_cannot_be(on_disk):
+    assert "80,100" in fail(*on_disk, "--region", "80,100", "--name", "mine")
+    assert "he-open-2" in fail(*on_disk, "--region", "80,100,42,42", "--name", "he-open")
+    assert "whole nuclei" in fail(*on_disk, "--region", "80,100,42,42", "--name", "mine")
+    assert not user_models().exists()

@@ -62,7 +62,7 @@ def test_networks_of_another_kind_are_refused(name, what):
 
 @pytest.mark.parametrize("device", ["torch-cpu", "ncnn"])
 def test_the_same_polygons_as_keras_on_real_tissue(device):
-    """122 nuclei of the embedded slide, each nearly the same to the last pixel."""
+    """More than a hundred nuclei of the embedded slide, each nearly the same to the last pixel."""
     note = json.loads((FIXTURES / "picture.json").read_text())
     model = load_model()
     if model.hash != note["model_hash"]:

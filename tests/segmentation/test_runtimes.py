@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from napari_prts.segmentation.ground import measure_limits
 from napari_prts.segmentation.runner import Runner, choose_device, device_name
 from napari_prts.segmentation.runtime_ncnn import NcnnNetwork
 from napari_prts.segmentation.runtime_torch import TorchNetwork
-from napari_prts.segmentation.runtimes import Window
+from napari_prts.segmentation.runtimes import Window, has_bfloat16
 from tests.segmentation.agreement import f1
 from tests.segmentation.oracle import oracle
 
@@ -48,7 +49,7 @@ def random_model(config: StarDistConfig, seed: int = 0) -> StarDistModel:
 def test_any_part_of_any_network_is_what_pytorch_gives(
     depth, grid, features, convs, kernel, n_rays, corners
 ):
-    """ncnn leaves out what a window of the grid does not need, and nothing else."""
+    """Each leaves out what a window of the grid does not need, and nothing else."""
     config = StarDistConfig(
         n_rays=n_rays,
         grid=grid,
@@ -59,8 +60,9 @@ def test_any_part_of_any_network_is_what_pytorch_gives(
         kernel=kernel,
     )
     network = random_model(config).network
-    image = NOISE[: 2 * config.divisor[0] + 32, : 3 * config.divisor[1]]
-    image = image[: len(image) // config.divisor[0] * config.divisor[0]]
+    # Tall enough for several of the strips in which ncnn computes the first and last levels.
+    tall = -(-300 * grid[0] // config.divisor[0]) * config.divisor[0]
+    image = np.random.default_rng(0).random((tall, 2 * config.divisor[1], 3), np.float32)
     rows, columns = image.shape[0] // grid[0], image.shape[1] // grid[1]
     top, left, bottom, right = corners
     window = Window(
@@ -69,34 +71,49 @@ def test_any_part_of_any_network_is_what_pytorch_gives(
         max(min(top, rows - 1) + 1, rows - bottom),
         max(min(left, columns - 1) + 1, columns - right),
     )
-    logit, dist = TorchNetwork(network, "cpu").look(image, window)
-    found_logit, found_dist = NcnnNetwork(network).look(image, window)
-    assert found_dist.shape == dist.shape
-    np.testing.assert_allclose(torch.sigmoid(found_logit), torch.sigmoid(logit), atol=1e-4)
-    np.testing.assert_allclose(found_dist, dist, rtol=1e-4, atol=1e-4)
+    part = slice(window.row0, window.row1), slice(window.column0, window.column1)
+    with torch.inference_mode():
+        logit, dist = network(torch.from_numpy(image).permute(2, 0, 1)[None])
+    logit, dist = logit[0, 0, *part], dist[0, :, *part]
+    for quick in (TorchNetwork(network, "cpu", threads=1), NcnnNetwork(network, threads=1)):
+        found_logit, found_dist = quick.look(image, window)
+        assert found_dist.shape == dist.shape
+        np.testing.assert_allclose(torch.sigmoid(found_logit), torch.sigmoid(logit), atol=1e-4)
+        np.testing.assert_allclose(found_dist, dist, rtol=1e-4, atol=1e-4)
 
 
-def test_the_same_nuclei_on_a_real_slide(demo_slide):
+# Probability and distance in pixels. On processors without bfloat16 it is computed all the same.
+@pytest.mark.parametrize(
+    ("device", "prob", "dist"), [("ncnn", 1e-4, 1e-2), ("torch-bf16", 0.03, 0.5)]
+)
+def test_the_same_nuclei_on_a_real_slide(demo_slide, device, prob, dist):
     limits = measure_limits(demo_slide, MODEL.mpp, MODEL.percentiles)
     image = limits.apply(demo_slide.read(1000, 960, 512, 496, mpp=MODEL.mpp))
     inner = (slice(96, 416), slice(64, 432))
     one, other = (
-        Runner(MODEL, device).candidates(image, MODEL.prob_threshold, inner)
-        for device in ("ncnn", "torch-cpu")
+        Runner(MODEL, name).candidates(image, MODEL.prob_threshold, inner)
+        for name in (device, "torch-cpu")
     )
     nuclei, wanted = (found.suppressed(MODEL.nms_threshold).polygons() for found in (one, other))
     assert len(wanted) > 50
     assert f1(nuclei, wanted, 0.9) >= 0.99
-    np.testing.assert_array_equal(one.points, other.points)
-    np.testing.assert_allclose(one.prob, other.prob, rtol=0, atol=1e-4)
-    np.testing.assert_allclose(one.dist, other.dist, rtol=0, atol=1e-2)
+    # A point on the verge of the threshold may be a candidate on one side only.
+    points, mine, theirs = np.intersect1d(
+        *(found.points[:, 0] * 1e4 + found.points[:, 1] for found in (one, other)),
+        return_indices=True,
+    )
+    assert len(points) >= 0.97 * max(len(one), len(other))
+    np.testing.assert_allclose(one.prob[mine], other.prob[theirs], rtol=0, atol=prob)
+    np.testing.assert_allclose(one.dist[mine], other.dist[theirs], rtol=0, atol=dist)
+    assert np.abs(one.dist[mine] - other.dist[theirs]).mean() < dist / 10
 
 
-def test_the_same_bytes_every_time_and_on_any_number_of_threads():
+@pytest.mark.parametrize("device", ["ncnn", "torch-bf16"])
+def test_the_same_bytes_every_time_and_on_any_number_of_threads(device):
     inner = (slice(0, 256), slice(0, 320))
 
     def looked() -> list[bytes]:
-        found = Runner(MODEL, "ncnn").candidates(NOISE, 0.0, inner)
+        found = Runner(MODEL, device).candidates(NOISE, 0.0, inner)
         return [found.prob.tobytes(), found.dist.tobytes()]
 
     threads = torch.get_num_threads()
@@ -119,19 +136,39 @@ def test_one_runner_looks_at_images_of_any_size():
         np.testing.assert_allclose(one.prob, other.prob, rtol=0, atol=1e-4)
 
 
+def test_several_looking_at_once_see_the_same():
+    """Each in a thread of its own, with its share of the cores."""
+    inner = (slice(0, 256), slice(0, 320))
+    for device in ("ncnn", "torch-bf16"):
+        alone = Runner(MODEL, device).candidates(NOISE, 0.0, inner)
+        runner = Runner(MODEL, device, lookers=2)
+        assert runner.lookers == min(2, torch.get_num_threads())
+        before = torch.get_num_threads()
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(runner.candidates, NOISE, 0.0, inner) for _ in range(4)]
+            for each in (future.result() for future in waiting):
+                np.testing.assert_array_equal(each.prob, alone.prob)
+                np.testing.assert_array_equal(each.dist, alone.dist)
+        assert torch.get_num_threads() == before
+
+
 def test_the_quickest_runtime_is_taken_and_named():
+    quickest = "torch-bf16" if has_bfloat16() else "ncnn"
     for device in ("cpu", "auto") if not torch.cuda.is_available() else ("cpu",):
         runner = Runner(MODEL, device)
         assert (runner.device.type, runner.device.runtime, runner.device.remark) == (
             "cpu",
-            "ncnn",
+            quickest,
             "",
         )
         threads = torch.get_num_threads()
         assert runner.name == device_name(choose_device(device))
-        assert runner.name.startswith("cpu (ncnn 1.")
+        assert runner.name.startswith("cpu (torch 2." if has_bfloat16() else "cpu (ncnn 1.")
+        assert ("bf16" in runner.name) == has_bfloat16()
         assert runner.name.endswith(f", {threads} threads)")
     assert Runner(MODEL, "torch-cpu").name.startswith("cpu (torch 2.")
+    assert Runner(MODEL, "ncnn").name.startswith("cpu (ncnn 1.")
+    assert "bf16" in Runner(MODEL, "torch-bf16").name
 
 
 def test_a_network_that_only_pytorch_can_compute():
@@ -150,15 +187,16 @@ def test_a_runtime_whose_results_differ_is_not_used():
     model = random_model(StarDistConfig(filters=4, features=8))
     with torch.no_grad():
         model.network.prob.weight.fill_(float("nan"))
-    with pytest.warns(RuntimeWarning, match="runs on the CPU with PyTorch, some two times slower"):
+    with pytest.warns(RuntimeWarning, match="runs slower on the CPU than it could, with torch "):
         runner = Runner(model, "cpu")
     assert runner.device.runtime == "torch"
     assert "its results differ from PyTorch's" in runner.name
-    with (
-        pytest.warns(RuntimeWarning),
-        pytest.raises(ModelError, match="choose 'auto' or 'torch-cpu'"),
-    ):
-        Runner(model, "ncnn")
+    for device in ("ncnn", "torch-bf16"):
+        with (
+            pytest.warns(RuntimeWarning),
+            pytest.raises(ModelError, match="choose 'auto' or 'torch-cpu'"),
+        ):
+            Runner(model, device)
 
 
 # A finder that knows no ncnn, as in an environment without it.
@@ -173,6 +211,9 @@ if {gone}:
             raise metadata.PackageNotFoundError(name)
         return found(name)
     metadata.Distribution.from_name = without
+import torch
+# As on a processor without bfloat16.
+torch.cpu._is_avx512_bf16_supported = torch.cpu._is_amx_tile_supported = lambda: False
 from napari_prts.segmentation import load_model
 from napari_prts.segmentation.runner import Runner
 with warnings.catch_warnings(record=True) as told:

@@ -1,84 +1,138 @@
-"""Improving the nucleus model from the window: region, name, progress, cancel."""
+"""The section that improves the model, in a real window."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
 
 from napari_prts.nuclei import Nuclei
-from napari_prts.segmentation.user_models import Origin, list_models
+from napari_prts.segmentation import load_model, save_model
+from napari_prts.segmentation.user_models import user_models
 from napari_prts.slide import Slide
 from napari_prts.study import Study
 from napari_prts.widgets import Workspace
-from napari_prts.widgets._fine_tune import DRAWN, VIEW
+from napari_prts.widgets._fine_tune import DRAWN, VIEW, FineTuneSection
 from tests.widgets.conftest import wait
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture
+def base(tmp_path: Path) -> str:
+    """The embedded model at the slide's own scale, which is quicker."""
+    return str(save_model(replace(load_model(), mpp=0.499, name="coarse"), tmp_path / "coarse"))
+
+
+@pytest.fixture
+def made() -> list[tuple[str, bool]]:
+    """Models that were handed over to the list of models."""
+    return []
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the user is told in notifications."""
+    said: list[str] = []
+    for how in ("show_info", "show_warning", "show_error"):
+        monkeypatch.setattr(f"napari_prts.widgets._fine_tune.{how}", said.append)
+    monkeypatch.setattr("napari_prts.widgets._jobs.show_error", said.append)
+    return said
+
+
+@pytest.fixture
+def section(
+    workspace: Workspace, base: str, made: list[tuple[str, bool]], told: list[str], qtbot: QtBot
+) -> Iterator[FineTuneSection]:
+    """The section beside the panels."""
+    section = FineTuneSection(
+        workspace.session, lambda: base, lambda name, better: made.append((name, better))
+    )
+    qtbot.addWidget(section)
+    return section
+
+
+@pytest.fixture
 def ready(
-    workspace: Workspace, tissue_slide: Slide, tissue_nuclei: Nuclei, qtbot: QtBot
-) -> Workspace:
-    """A slide with nuclei, seen whole."""
+    section: FineTuneSection, workspace: Workspace, tissue_slide: Slide, tissue_nuclei: Nuclei
+) -> FineTuneSection:
+    """The section with a slide, its nuclei and the whole slide in view."""
     study = Study(tissue_slide)
     workspace.session.show(study)
     study.set_nuclei(tissue_nuclei)
-    wait(qtbot, workspace)
-    return workspace
+    section.where.setCurrentText(VIEW)
+    section.minutes.setValue(0.1)
+    return section
 
 
-def names() -> list[str]:
-    return [entry.name for entry in list_models() if entry.origin is Origin.USER]
-
-
-def test_without_nuclei_there_is_nothing_to_learn_from(workspace: Workspace) -> None:
-    improve = workspace.nuclei.improve
-    assert not improve.start_button.isEnabled()
-    assert not improve.add_button.isEnabled()
-
-
-def test_a_region_has_to_be_drawn_first(ready: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-    monkeypatch.setattr("napari_prts.widgets._fine_tune.show_error", told.append)
-    improve = ready.nuclei.improve
-    improve.where.setCurrentText(DRAWN)
-    improve.start_button.click()
-    assert len(told) == 1
-    assert "draw" in told[0].lower()
-    assert names() == []
-
-
-def test_a_name_is_proposed_and_a_taken_one_refused(
-    ready: Workspace, monkeypatch: pytest.MonkeyPatch
+def test_it_waits_for_a_slide_with_nuclei(
+    section: FineTuneSection, workspace: Workspace, tissue_slide: Slide, tissue_nuclei: Nuclei
 ) -> None:
-    told: list[str] = []
-    monkeypatch.setattr("napari_prts.widgets._fine_tune.show_error", told.append)
-    improve = ready.nuclei.improve
-    assert improve.name.text() == "my-model"
-    improve.where.setCurrentText(VIEW)
-    improve.name.setText("he-open")
-    improve.start_button.click()
-    assert any("he-open" in message for message in told)
+    assert not section.start_button.isEnabled()
+    study = Study(tissue_slide)
+    workspace.session.show(study)
+    assert not section.start_button.isEnabled()
+    study.set_nuclei(tissue_nuclei)
+    assert section.start_button.isEnabled()
+    assert section.name.text() == "my-model"
 
 
 def test_the_model_learns_from_the_view(
-    ready: Workspace, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    ready: FineTuneSection,
+    workspace: Workspace,
+    made: list[tuple[str, bool]],
+    told: list[str],
+    qtbot: QtBot,
 ) -> None:
-    told: list[str] = []
-    for tell in ("show_info", "show_warning"):
-        monkeypatch.setattr(f"napari_prts.widgets._fine_tune.{tell}", told.append)
-    improve = ready.nuclei.improve
-    improve.where.setCurrentText(VIEW)
-    improve.name.setText("skin-1")
-    improve.minutes.setValue(0.1)
-    improve.start_button.click()
-    wait(qtbot, ready)
-    assert len(told) == 1
-    assert "F1" in told[0]
-    assert "skin-1" in told[0]
-    # Saved either way; nothing is switched unasked.
-    assert names() == ["skin-1"]
-    assert ready.nuclei.model.findText("skin-1") >= 0
-    assert ready.nuclei.model.currentText() == "he-open"
-    assert improve.name.text() == "skin-2"
+    ready.name.setText("skin-1")
+    qtbot.mouseClick(ready.start_button, Qt.MouseButton.LeftButton)
+    assert not ready.start_button.isEnabled()
+    assert not ready.job_line.isHidden()
+    wait(qtbot, workspace)
+    (words,) = told
+    assert words.startswith("F1 on the part held out: ")
+    assert "'skin-1'" in words
+    assert ready.words.text() == words
+    assert [name for name, _ in made] == ["skin-1"]
+    assert load_model("skin-1").card["training"]["slide"]["name"] == "skin"
+    assert ready.name.text() == "skin-2", "the next one gets another name"
+    assert ready.start_button.isEnabled()
+
+
+def test_it_can_be_cancelled(ready: FineTuneSection, workspace: Workspace, qtbot: QtBot) -> None:
+    ready.minutes.setValue(60)
+    ready.start()
+    qtbot.waitUntil(lambda: "steps" in ready.job_line.label.text(), timeout=120_000)
+    ready.job_line.cancel.click()
+    wait(qtbot, workspace)
+    assert "Cancelled" in ready.words.text()
+    assert ready.start_button.isEnabled()
+
+
+def test_several_regions(ready: FineTuneSection, workspace: Workspace) -> None:
+    view = workspace.session.view
+    assert view is not None
+    ready.add_region()
+    workspace.session.viewer.camera.zoom *= 2
+    ready.add_region()
+    ready.add_region()
+    assert "2 regions" in ready.chosen.text()
+    assert ready.start_button.text() == "Improve the model on 2 regions"
+    ready.forget_regions()
+    assert ready.start_button.text() == "Improve the model on this region"
+
+
+def test_what_is_wrong_is_said(ready: FineTuneSection, told: list[str]) -> None:
+    ready.name.setText("he-open")
+    ready.start()
+    assert "'he-open-2'" in told[-1]
+    ready.name.setText("mine")
+    ready.where.blockSignals(True)
+    ready.where.setCurrentText(DRAWN)
+    ready.start()
+    assert "No region is drawn" in told[-1]
+    assert not user_models().exists()

@@ -15,9 +15,9 @@ from napari_prts.segmentation.fine_tuning_regions import (
     IGNORED,
     Corrected,
     Patch,
-    equal_parts,
 )
 from napari_prts.segmentation.fine_tuning_scoring import Held
+from napari_prts.segmentation.fine_tuning_shapes import equal_parts
 from napari_prts.segmentation.normalisation import Normalisation
 
 # Fewer nuclei teach nothing that could be told from chance.

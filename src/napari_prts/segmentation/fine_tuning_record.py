@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +15,11 @@ from napari_prts.nuclei import Source
 from napari_prts.segmentation.fine_tuning_choice import Choice
 from napari_prts.segmentation.fine_tuning_deal import Deal
 from napari_prts.segmentation.fine_tuning_regions import CONTEXT, Corrected, Patch
+from napari_prts.segmentation.fine_tuning_request import FineTuneRequest
 from napari_prts.segmentation.model import StarDistModel
 from napari_prts.slide import Slide
 from napari_prts.slide.quality import slide_quality
 from napari_prts.slide.quality_reference import CARD_KEY, QualityReference
-
-if TYPE_CHECKING:
-    from napari_prts.segmentation.fine_tuning import FineTuneRequest
 
 
 def tuned_card(

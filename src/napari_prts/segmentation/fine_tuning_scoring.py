@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_prts.segmentation.candidates import Candidates
 from napari_prts.segmentation.fine_tuning_regions import IGNORED
+from napari_prts.segmentation.fine_tuning_waiting import one_worker, patiently
 from napari_prts.segmentation.network import StarDistNetwork
 from napari_prts.segmentation.scoring import NucleiScore, score_labels
 
@@ -61,7 +64,7 @@ def scores_at(
     Yields
     ------
     None
-        After each block.
+        Several times a second.
 
     Returns
     -------
@@ -69,21 +72,24 @@ def scores_at(
         By threshold, summed over all of ``held``.
     """
     pairs: dict[float, list[tuple[NDArray[np.int32], NDArray[np.int32]]]] = {}
-    for picture in held:
-        candidates = yield from _candidates(network, picture, min(probs))
-        nuclei = candidates.suppressed(nms)
-        found = _drawn(nuclei, picture.labels)
-        outlined = np.maximum(picture.labels, 0)
-        for prob in probs:
-            # Those less probable neither suppress nor cover the more probable ones.
-            likely = np.concatenate([[False], nuclei.prob > prob])
-            pairs.setdefault(prob, []).append((outlined, found * likely[found]))
-        yield
-    return {prob: score_labels(each) for prob, each in pairs.items()}
+    with one_worker() as worker:
+        for picture in held:
+            candidates = yield from _candidates(worker, network, picture, min(probs))
+            nuclei = yield from patiently(worker, partial(candidates.suppressed, nms))
+            found = yield from patiently(worker, partial(_drawn, nuclei, picture.labels))
+            outlined = np.maximum(picture.labels, 0)
+            for prob in probs:
+                # Those less probable neither suppress nor cover the more probable ones.
+                likely = np.concatenate([[False], nuclei.prob > prob])
+                pairs.setdefault(prob, []).append((outlined, found * likely[found]))
+        scores = {}
+        for prob, each in pairs.items():
+            scores[prob] = yield from patiently(worker, partial(score_labels, each))
+    return scores
 
 
 def _candidates(
-    network: StarDistNetwork, picture: Held, least: float
+    worker: ThreadPoolExecutor, network: StarDistNetwork, picture: Held, least: float
 ) -> Generator[None, None, Candidates]:
     """Candidates on and beside what is known."""
     rows, columns = picture.labels.shape
@@ -95,8 +101,8 @@ def _candidates(
                 max(0, column - _BLOCK // 4) : column + _BLOCK * 5 // 4,
             ]
             if (around != IGNORED).any():
-                parts.append(_block(network, picture.pixels, row, column, least))
-                yield
+                look = partial(_block, network, picture.pixels, row, column, least)
+                parts.append((yield from patiently(worker, look)))
     return Candidates.concatenate(parts, network.config.n_rays)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_prts.errors import ModelError
 from napari_prts.segmentation.augmentation import Augmentation, random_crop
 from napari_prts.segmentation.datasets import LabelledTile
 from napari_prts.segmentation.fine_tuning_regions import IGNORED
+from napari_prts.segmentation.fine_tuning_waiting import one_worker, patiently
 from napari_prts.segmentation.network import StarDistConfig, StarDistNetwork
 from napari_prts.segmentation.normalisation import Normalisation
 from napari_prts.segmentation.targets import make_targets
@@ -148,29 +150,24 @@ def taught(
     Yields
     ------
     Moment
-        After each crop, so that a run can be ended within a step; ``check`` is set at
-        the last crop of a step whose network is to be looked at.
+        After each step and several times a second in between, so that a run can be
+        ended at any time; ``check`` is set after a step whose network is to be looked at.
     """
     network = _copy(base, device)
     average, home = _copy(network, device).eval(), _copy(network, device)
     chosen = _free_parameters(network, lesson.frozen)
     optimiser = torch.optim.Adam([p for _, p in chosen], lr=lesson.learning_rate)
     began, planned, checked = time.monotonic(), lesson.steps, 0
-    crops = _crops(tiles, limits, lesson, base.config)
-    step = 0
-    try:
-        while True:
-            step += 1
+    with one_worker() as worker, one_worker() as cutter:
+        crops = _Crops(tiles, limits, lesson.seed, base.config, cutter)
+        for step in count(1):
             rate = lesson.learning_rate * _rate(step, planned)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             optimiser.zero_grad(set_to_none=True)
-            for number in range(lesson.batch):
-                image, prob, dist, known = (part.to(device) for part in next(crops))
-                logit, predicted = network(image)
-                loss = stardist_loss(logit, predicted, prob, dist, known=known) / lesson.batch
-                loss.backward()
-                if number < lesson.batch - 1:
+            for _ in range(lesson.batch):
+                learning = patiently(worker, lambda: _learn(network, crops, device, lesson.batch))
+                for _ in learning:
                     yield Moment(step - 1, planned, None, average)
             torch.nn.utils.clip_grad_norm_([p for _, p in chosen], 5.0)
             optimiser.step()
@@ -185,8 +182,14 @@ def taught(
             checked += due is not None
             if step >= planned:
                 return
-    finally:
-        crops.close()
+
+
+def _learn(network: StarDistNetwork, crops: _Crops, device: torch.device, batch: int) -> None:
+    """Add the gradient of one crop of a batch."""
+    image, prob, dist, known = (part.to(device) for part in crops.take())
+    logit, predicted = network(image)
+    loss = stardist_loss(logit, predicted, prob, dist, known=known) / batch
+    loss.backward()  # type: ignore[no-untyped-call]
 
 
 def _copy(network: StarDistNetwork, device: torch.device) -> StarDistNetwork:
@@ -237,35 +240,42 @@ def _planned(step: int, planned: int, seconds: float, lesson: Lesson) -> int:
     return step if step > _PLANNING and seconds > 1.5 * lesson.seconds else planned
 
 
-def _crops(
-    tiles: Sequence[LabelledTile], limits: Normalisation, lesson: Lesson, config: StarDistConfig
-) -> Generator[Crop, None, None]:
-    """Make crops one ahead in a thread, each from a seed of its own."""
-    divisor = int(np.lcm(*config.divisor))
-    settings = gentle_augmentation(-(-CROP // divisor) * divisor)
-    known = np.array([(tile.labels != IGNORED).sum() for tile in tiles], float)
-    seeds = np.random.SeedSequence(lesson.seed)
+class _Crops:
+    """Makes crops one ahead in a thread, each from a seed of its own."""
 
-    def make(seed: np.random.SeedSequence) -> Crop:
+    def __init__(
+        self,
+        tiles: Sequence[LabelledTile],
+        limits: Normalisation,
+        seed: int,
+        config: StarDistConfig,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._tiles, self._limits, self._config, self._pool = tiles, limits, config, pool
+        divisor = int(np.lcm(*config.divisor))
+        self._settings = gentle_augmentation(-(-CROP // divisor) * divisor)
+        known = np.array([(tile.labels != IGNORED).sum() for tile in tiles], float)
+        self._chances = known / known.sum()
+        self._seeds = np.random.SeedSequence(seed)
+        self._waiting = self._begun()
+
+    def take(self) -> Crop:
+        """Give a crop and begin the next."""
+        crop = self._waiting.result()
+        self._waiting = self._begun()
+        return crop
+
+    def _begun(self) -> Future[Crop]:
+        return self._pool.submit(self._make, self._seeds.spawn(1)[0])
+
+    def _make(self, seed: np.random.SeedSequence) -> Crop:
         rng = np.random.default_rng(seed)
-        tile = tiles[rng.choice(len(tiles), p=known / known.sum())]
+        tile = self._tiles[rng.choice(len(self._tiles), p=self._chances)]
         for _ in range(_TRIES):
-            image, labels = random_crop(tile, 1.0, limits, settings, rng)
+            image, labels = random_crop(tile, 1.0, self._limits, self._settings, rng)
             if (labels != IGNORED).mean() >= _LEAST_KNOWN:
                 break
-        return as_tensors(image, labels, config)
-
-    def seeded() -> Iterator[np.random.SeedSequence]:
-        while True:
-            yield seeds.spawn(1)[0]
-
-    source = seeded()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(make, next(source))
-        while True:
-            crop = waiting.result()
-            waiting = pool.submit(make, next(source))
-            yield crop
+        return as_tensors(image, labels, self._config)
 
 
 def as_tensors(

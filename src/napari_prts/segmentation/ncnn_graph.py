@@ -22,8 +22,9 @@ _MAGIC = "7767517"
 _REST = -233
 # ncnn computes this many channels at once; a head of fewer would go the slow way.
 _PACK = 16
-# Rows of grid points in a strip: a layer has some ten megabytes.
-_ROWS = 64
+# Rows of grid points in a strip. Fewer take little less memory, and threads would wait for each
+# other more often.
+_ROWS = 256
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,9 @@ class StarDistNetwork(nn.Module):
             channels = width
         return level
 
-    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, image: torch.Tensor, window: tuple[slice, slice] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the network.
 
         Parameters
@@ -124,6 +126,9 @@ class StarDistNetwork(nn.Module):
         image : torch.Tensor
             Normalised image, (batch, channel, row, column), sides multiples of
             :attr:`StarDistConfig.divisor`.
+        window : tuple of slice, optional
+            Rows and columns of the grid that are wanted, all by default: the last
+            levels, a third of the work, are computed there only.
 
         Returns
         -------
@@ -140,11 +145,63 @@ class StarDistNetwork(nn.Module):
             skips.append(x)
             x = F.max_pool2d(x, 2)
         x = _run(self.middle, x)
-        for convs, skip in zip(self.up, reversed(skips), strict=True):
+        crop = _Crop.whole(image, self.config) if window is None else self._crop(image, window)
+        for level, skip in reversed(list(enumerate(skips))):
+            if level == 0:
+                x, skip = crop.halved(x), crop.of(skip)
             x = torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skip], dim=1)
-            x = _run(convs, x)
-        x = _run(self.features, x)
+            x = _run(self.up[len(skips) - 1 - level], x)
+        if not skips:
+            x = crop.of(x)
+        x = crop.inner(_run(self.features, x))
         return self.prob(x), self.dist(x)
+
+    def _crop(self, image: torch.Tensor, window: tuple[slice, slice]) -> _Crop:
+        """The window, and as much around it as its points look at in the last levels."""
+        reach = self.config.kernel // 2
+        convs = self.config.convs_per_depth if self.config.depth else 0
+        around = reach * (convs + (self.config.features > 0))
+        return _Crop.around(window, around, _Crop.whole(image, self.config))
+
+
+@dataclass(frozen=True)
+class _Crop:
+    """A part of the grid, (row, column), and the wanted part within it."""
+
+    outer: tuple[slice, slice]
+    wanted: tuple[slice, slice]
+
+    @classmethod
+    def whole(cls, image: torch.Tensor, config: StarDistConfig) -> _Crop:
+        sides = (image.shape[2] // config.grid[0], image.shape[3] // config.grid[1])
+        part = slice(0, sides[0]), slice(0, sides[1])
+        return cls(part, part)
+
+    @classmethod
+    def around(cls, window: tuple[slice, slice], margin: int, whole: _Crop) -> _Crop:
+        rows, columns = (
+            # Even, because the level below has half the points.
+            slice(
+                max(0, (part.start - margin) // 2 * 2),
+                min(end.stop, (part.stop + margin + 1) // 2 * 2),
+            )
+            for part, end in zip(window, whole.outer, strict=True)
+        )
+        return cls((rows, columns), window)
+
+    def of(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :, self.outer[0], self.outer[1]]
+
+    def halved(self, x: torch.Tensor) -> torch.Tensor:
+        rows, columns = (slice(part.start // 2, part.stop // 2) for part in self.outer)
+        return x[:, :, rows, columns]
+
+    def inner(self, x: torch.Tensor) -> torch.Tensor:
+        rows, columns = (
+            slice(part.start - outer.start, part.stop - outer.start)
+            for part, outer in zip(self.wanted, self.outer, strict=True)
+        )
+        return x[:, :, rows, columns]
 
 
 def _run(convs: nn.Module, x: torch.Tensor) -> torch.Tensor:

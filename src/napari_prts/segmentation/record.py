@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from napari_prts.segmentation.ground import measure_limits
-from napari_prts.segmentation.runner import choose_device, device_name
+from napari_prts.segmentation.runner import Runner
 from napari_prts.segmentation.whole_slide import SegmentRequest, requested_model
 from napari_prts.slide import Slide
 from napari_prts.slide.quality import slide_quality
@@ -53,7 +53,7 @@ def provenance(slide: Slide, request: SegmentRequest | None = None) -> dict[str,
         "tissue_only": request.tissue_only,
         # Nothing is found in tiles that cannot be read.
         "broken_tiles": len(slide.broken),
-        "device": device_name(choose_device(request.device)),
+        "device": Runner(model, request.device).name,
         "versions": {what: version(what) for what in ("napari-prts", "torch", "stardist")},
         **quality,
     }

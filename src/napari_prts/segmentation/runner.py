@@ -15,6 +15,7 @@ from napari_prts.segmentation.model import StarDistModel
 from napari_prts.segmentation.network import StarDistConfig, StarDistNetwork
 from napari_prts.segmentation.runtime_torch import TorchNetwork
 from napari_prts.segmentation.runtimes import (
+    TOLERANCE,
     Device,
     Network,
     Window,
@@ -58,13 +59,18 @@ class Runner:
         The model; its own network stays where it is.
     device : str
         See :func:`~napari_prts.segmentation.runtimes.choose_device`.
+    lookers : int
+        How many threads will look at images at the same time: on the CPU each gets
+        its share of the cores, which is quicker than one pass after the other on all.
 
     Attributes
     ----------
     device : Device
         What it runs on. Where the quickest runtime of the CPU fails, or does not give
-        what PyTorch gives on a small image of noise, this is PyTorch, the remark says
-        why, and Python's warnings say so once.
+        what PyTorch gives on a small image of noise, this is the next one, the remark
+        says why, and Python's warnings say so once.
+    lookers : int
+        As asked for, but no more than there are threads on a CPU, and one elsewhere.
 
     Raises
     ------
@@ -73,7 +79,7 @@ class Runner:
         network does not take RGB images.
     """
 
-    def __init__(self, model: StarDistModel, device: str = "auto") -> None:
+    def __init__(self, model: StarDistModel, device: str = "auto", lookers: int = 1) -> None:
         if model.config.n_channel_in != 3:
             raise ModelError(
                 f"Model {model.name!r} takes {model.config.n_channel_in} channel(s); an H&E slide "
@@ -81,7 +87,10 @@ class Runner:
             )
         self.config = model.config
         chosen = choose_device(device)
-        self._network, self.device = _compiled(model, chosen)
+        threads = torch.get_num_threads()
+        self.lookers = min(lookers, threads) if chosen.type == "cpu" else 1
+        each = threads // self.lookers if self.lookers > 1 else None
+        self._network, self.device = _compiled(model, chosen, each)
         if self.device.remark and device == chosen.runtime:
             raise ModelError(
                 f"Model {model.name!r} cannot run on {device!r} ({self.device.remark}); choose "
@@ -144,38 +153,48 @@ class Runner:
         return np.pad(pixels, widths, mode=mode)
 
 
-def _compiled(model: StarDistModel, device: Device) -> tuple[Network, Device]:
-    """The network on a device, or on the same with PyTorch."""
-    reference = TorchNetwork(model.network, device.type)
-    if device.remark:
+def _compiled(model: StarDistModel, device: Device, threads: int | None) -> tuple[Network, Device]:
+    """The network on a device with the quickest runtime that works, and which one that is."""
+    reference = TorchNetwork(model.network, device.type, threads=threads)
+    # What cannot be had for this processor or network is in the record; what fails is a surprise.
+    fails = bool(device.remark)
+    while device.runtime != "torch":
+        if not suits(device.runtime, model.network):
+            device = device.without(device.runtime, "it only computes StarDist networks")
+            continue
+        try:
+            network = _network(device.runtime, model.network, threads)
+            trouble = _trouble(network, reference, model, TOLERANCE[device.runtime])
+        except (ImportError, OSError, RuntimeError, ModelError) as error:
+            trouble = f"it does not work ({error})"
+        if not trouble:
+            break
+        device, fails = device.without(device.runtime, trouble), True
+    else:
+        network = reference
+    if fails:
         _warn(model, device)
-    if device.runtime == "torch":
-        return reference, device
-    if not suits(device.runtime, model.network):
-        return reference, device.without(device.runtime, "it only computes StarDist networks")
+    return network, device
+
+
+def _trouble(network: Network, reference: Network, model: StarDistModel, tolerance: float) -> str:
     rows, columns = model.config.divisor
-    try:
-        network = _ncnn(model.network)
-        trouble = differs(network, reference, (2 * rows, 2 * columns), model.config.n_channel_in)
-    except (ImportError, OSError, RuntimeError, ModelError) as error:
-        trouble = f"it does not work ({error})"
-    if not trouble:
-        return network, device
-    device = device.without(device.runtime, trouble)
-    _warn(model, device)
-    return reference, device
+    channels = model.config.n_channel_in
+    return differs(network, reference, (2 * rows, 2 * columns), channels, tolerance)
 
 
 def _warn(model: StarDistModel, device: Device) -> None:
     warnings.warn(
-        f"Model {model.name!r} runs on the CPU with PyTorch, some two times slower than it could "
+        f"Model {model.name!r} runs slower on the CPU than it could, with {device.runtime} "
         f"({device.remark}).",
         RuntimeWarning,
         stacklevel=4,
     )
 
 
-def _ncnn(network: StarDistNetwork) -> Network:
+def _network(runtime: str, network: StarDistNetwork, threads: int | None) -> Network:
+    if runtime == "torch-bf16":
+        return TorchNetwork(network, "cpu", torch.bfloat16, threads)
     from napari_prts.segmentation.runtime_ncnn import NcnnNetwork
 
-    return NcnnNetwork(network)
+    return NcnnNetwork(network, threads)

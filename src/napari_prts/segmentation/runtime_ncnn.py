@@ -5,7 +5,6 @@ All in float32. The graph is text and the weights are bytes, both made in memory
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -34,7 +33,7 @@ class _Compiled:
 
 
 class NcnnNetwork:
-    """A StarDist network in ncnn, with as many threads as PyTorch would use.
+    """A StarDist network in ncnn.
 
     Safe to use from several threads.
 
@@ -42,6 +41,8 @@ class NcnnNetwork:
     ----------
     network : StarDistNetwork
         Its weights are copied.
+    threads : int, optional
+        Threads of a pass; as many as PyTorch uses by default.
 
     Raises
     ------
@@ -49,8 +50,11 @@ class NcnnNetwork:
         If ncnn is not there.
     """
 
-    def __init__(self, network: StarDistNetwork) -> None:
-        self._ncnn = _imported()
+    def __init__(self, network: StarDistNetwork, threads: int | None = None) -> None:
+        import ncnn
+
+        self._ncnn = ncnn
+        self._threads = threads or torch.get_num_threads()
         self._config: StarDistConfig = network.config
         self._state = {
             name: tensor.detach().cpu().to(torch.float32).numpy().copy()
@@ -96,7 +100,7 @@ class NcnnNetwork:
         graph = Graph(self._config, self._state, sides, window)
         net = self._ncnn.Net()
         option = net.opt
-        option.num_threads = torch.get_num_threads()
+        option.num_threads = self._threads
         # Half precision is the default on some processors, and results would depend on them.
         for name in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
             setattr(option, f"use_{name}", False)
@@ -107,20 +111,3 @@ class NcnnNetwork:
             raise ModelError("ncnn does not take the network; choose 'torch-cpu' as device.")
         net.load_model_mem(weights)
         return _Compiled(net, weights, graph)
-
-
-def _imported() -> Any:
-    """Import ncnn so that its threads sleep, and do not spin, when they wait for each other.
-
-    Reading and merging of tiles need the cores meanwhile: on a busy machine spinning
-    makes a pass of one second cost four. OpenMP looks at its variable only once, when
-    it is loaded, and ncnn has an OpenMP of its own.
-    """
-    before = os.environ.get("OMP_WAIT_POLICY")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        import ncnn
-    finally:
-        if before is None:
-            del os.environ["OMP_WAIT_POLICY"]
-    return ncnn

@@ -1,18 +1,22 @@
-"""The network in PyTorch: the reference, and the way to CUDA."""
+"""The network in PyTorch: the reference, the way to CUDA, and bfloat16 on CPUs that have it."""
 
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_prts.segmentation.network import StarDistNetwork
 from napari_prts.segmentation.runtimes import Window
 
 
 class TorchNetwork:
-    """A network on one of PyTorch's devices.
+    """A network on one of PyTorch's devices. Safe to use from several threads.
 
     Parameters
     ----------
@@ -22,21 +26,59 @@ class TorchNetwork:
         where it is, a copy is moved.
     device : str
         ``"cpu"`` or ``"cuda"``.
+    dtype : torch.dtype
+        In which it is computed; what it gives is float32.
+    threads : int, optional
+        Threads of a pass on the CPU; as many as PyTorch uses by default.
     """
 
-    def __init__(self, network: torch.nn.Module, device: str) -> None:
-        self._device = torch.device(device)
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        device: str,
+        dtype: torch.dtype = torch.float32,
+        threads: int | None = None,
+    ) -> None:
+        self._device, self._dtype, self._threads = torch.device(device), dtype, threads
         self._network = copy.deepcopy(network).eval()
-        self._network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network.to(self._device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def look(
         self, pixels: NDArray[np.float32], window: Window
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See :meth:`napari_prts.segmentation.runtimes.Network.look`."""
-        image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
+        image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device, self._dtype)
         # A permuted (row, column, channel) array is channels_last already.
-        logit, dist = self._network(image.permute(2, 0, 1)[None])
-        rows = slice(window.row0, window.row1)
-        columns = slice(window.column0, window.column1)
-        return logit[0, 0, rows, columns], dist[0, :, rows, columns]
+        image = image.permute(2, 0, 1)[None]
+        with self._limited():
+            logit, dist = self._seen(image, window)
+        return logit[0, 0].float(), dist[0].float()
+
+    def _seen(self, image: torch.Tensor, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
+        part = slice(window.row0, window.row1), slice(window.column0, window.column1)
+        if isinstance(self._network, StarDistNetwork):
+            # Slices end at the grid's border, whatever the window says.
+            rows, columns = (
+                slice(each.start, min(each.stop, side // step))
+                for each, side, step in zip(
+                    part, image.shape[2:], self._network.config.grid, strict=True
+                )
+            )
+            seen: tuple[torch.Tensor, torch.Tensor] = self._network(image, (rows, columns))
+            return seen
+        logit, dist = self._network(image)
+        return logit[:, :, part[0], part[1]], dist[:, :, part[0], part[1]]
+
+    def _limited(self) -> AbstractContextManager[Any]:
+        """Limit the threads of passes that the calling thread makes; others keep theirs."""
+        if self._threads is None or self._device.type != "cpu":
+            return nullcontext()
+        limited: AbstractContextManager[Any] = self._pools.limit(limits=self._threads)
+        return limited
+
+    @cached_property
+    def _pools(self) -> Any:
+        from threadpoolctl import ThreadpoolController
+
+        return ThreadpoolController().select(user_api="openmp")

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 RIM = 64
 # Polygons smaller than this, in squared model pixels, are numerical dust.
 _LEAST_AREA = 1.0
+# Tiles that the network looks at side by side on a CPU: with each core on a tile of its own
+# none waits for the other after each layer. Each more takes some 300 MB.
+LOOKERS = 2
 # A graphics card is quicker than one thread reads.
 _READERS = 4
 # Pixels around a point over which its colour is averaged: less than any nucleus.
@@ -61,7 +64,7 @@ class Search:
         Closing the generator ends it without waiting for tiles that are under way.
         """
         readers = 1 if self.runner.device.type == "cpu" else min(_READERS, os.cpu_count() or 1)
-        steps = Step(self.read, readers), Step(self.look), Step(self.settle)
+        steps = Step(self.read, readers), Step(self.look, self.runner.lookers), Step(self.settle)
         return overlapped(tiles, *steps, pulse=PULSE_S)
 
     def read(self, tile: Rectangle) -> Seen:

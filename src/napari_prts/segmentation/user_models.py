@@ -90,7 +90,7 @@ def check_new_name(name: str) -> str:
         )
     if name.casefold() in _taken():
         raise ModelError(
-            f"There is a model {name!r} already, and none is ever overwritten: choose another "
+            f"There is a model {name!r} already, and no model is overwritten: choose another "
             f"name, for example {free_name(name)!r}."
         )
     return name

@@ -23,7 +23,7 @@ from napari_prts.segmentation.merging import Merger
 from napari_prts.segmentation.model import StarDistModel
 from napari_prts.segmentation.pipeline import PULSE
 from napari_prts.segmentation.runner import Runner, receptive_radius
-from napari_prts.segmentation.searching import RIM, Search
+from napari_prts.segmentation.searching import LOOKERS, RIM, Search
 from napari_prts.segmentation.tiling import Rectangle, plan_tiles
 from napari_prts.slide import Slide
 from napari_prts.slide.damage import BrokenTile
@@ -110,7 +110,7 @@ def segment(slide: Slide, request: SegmentRequest | None = None) -> Job[Nuclei]:
         return Nuclei.empty()
     model = survey.model
     limits = measure_limits(slide, model.mpp, model.percentiles)
-    search = Search(survey, Runner(model, request.device), limits)
+    search = Search(survey, Runner(model, request.device, LOOKERS), limits)
     checkpoint = Checkpoint.open(_identity(search, request))
     # Left for the next run unless this one comes to its end.
     with closing(checkpoint):
@@ -188,7 +188,7 @@ def _identity(search: Search, request: SegmentRequest) -> dict[str, Any]:
         "model": [model.name, model.hash, float(model.mpp), asdict(model.config)],
         "thresholds": [float(model.prob_threshold), float(model.nms_threshold)],
         "limits": [*search.limits.low, *search.limits.high],
-        "runtime": [search.runner.device.type, type(search.runner).__name__],
+        "runtime": [search.runner.device.type, search.runner.device.runtime],
         "region": None if request.region is None else [float(v) for v in request.region],
         "tissue_only": bool(request.tissue_only),
         "tiles": [int(request.tile), survey.context, RIM],

@@ -67,7 +67,7 @@ class FineTuneSection(QWidget):
         links.connect(session.study_changed, self._on_study)
         links.connect(session.jobs.started, self._on_jobs)
         links.connect(session.jobs.ended, self._on_ended)
-        self.refresh()
+        self._on_study()
 
     def _build(self, layout: QVBoxLayout) -> None:
         self.words = QLabel(
@@ -76,7 +76,7 @@ class FineTuneSection(QWidget):
         )
         self.words.setWordWrap(True)
         self.where = QComboBox()
-        self.where.addItems([DRAWN, VIEW])
+        self.where.addItems([VIEW, DRAWN])
         self.where.setToolTip("Every nucleus in it must be right, and none may be missing.")
         self.add_button = button("Add this region", "Learn from several regions at once")
         self.clear_button = button("Forget the regions", "Begin again with no region")
