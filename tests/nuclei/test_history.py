@@ -198,3 +198,18 @@ def test_the_first_whole_table_can_be_undone():
     history.remove(np.array([0]))
     assert history.counts() == EditCounts(0, 0, 1)
     assert [history.undo(), history.undo(), len(history.current)] == ["remove", "import nuclei", 0]
+
+
+def test_what_the_machine_finds_is_no_correction(history):
+    history.remove([0])
+    history.replace(1, circle(30, 30, 8))
+    by_hand = history.counts()
+    assert by_hand == EditCounts(added=0, edited=1, removed=1)
+    (found,) = history.edit([1, 2], [circle(60, 60, 8)], source=Source.STARDIST)
+    assert history.counts() == EditCounts(added=0, edited=0, removed=1)
+    history.replace(int(found), circle(62, 62, 8))
+    assert history.counts() == EditCounts(added=0, edited=1, removed=1)
+    history.undo(), history.undo()
+    assert history.counts() == by_hand
+    history.redo(), history.redo()
+    assert history.counts() == EditCounts(added=0, edited=1, removed=1)

@@ -26,6 +26,7 @@ class _Edit:
     added: Nuclei
     added_at: NDArray[np.int64]
     whole: bool = False
+    by_hand: bool = True
 
     def done(self, nuclei: Nuclei) -> Nuclei:
         if self.whole:
@@ -69,6 +70,16 @@ class History:
         return bool(self._done)
 
     @property
+    def undo_label(self) -> str | None:
+        """Name of the step that :meth:`undo` would take back."""
+        return self._done[-1].label if self._done else None
+
+    @property
+    def redo_label(self) -> str | None:
+        """Name of the step that :meth:`redo` would do again."""
+        return self._undone[-1].label if self._undone else None
+
+    @property
     def can_redo(self) -> bool:
         """Whether there is a step to do again."""
         return bool(self._undone)
@@ -96,7 +107,8 @@ class History:
         label : str
             Name of the step.
         source : Source
-            What the added nuclei are said to be.
+            What the added nuclei are said to be. Steps of ``Source.STARDIST`` do not
+            count as corrections.
         scores : array-like of float, optional
             Scores of the added nuclei; 1 by default.
 
@@ -135,6 +147,7 @@ class History:
                 added_at=np.concatenate(
                     [changing - np.searchsorted(leaving, changing), left + np.arange(len(fresh))]
                 ),
+                by_hand=source is not Source.STARDIST,
             )
         )
         return fresh.ids
@@ -179,8 +192,10 @@ class History:
         self._undone.append(step)
         if step.whole:
             self._tallies.pop()
-        else:
+        elif step.by_hand:
             self._tallies[-1].exchange(step.added, step.removed)
+        else:
+            self._tallies[-1].disown()
         return step.label
 
     def redo(self) -> str | None:
@@ -204,5 +219,7 @@ class History:
         self._done.append(step)
         if step.whole:
             self._tallies.append(Tally())
-        else:
+        elif step.by_hand:
             self._tallies[-1].exchange(step.removed, step.added)
+        else:
+            self._tallies[-1].adopt(step.removed, step.added)

@@ -31,6 +31,8 @@ class Tally:
         self._before: dict[int, str | None] = {}
         self._now: dict[int, str | None] = {}
         self._counts = {"added": 0, "edited": 0, "removed": 0}
+        # What was known of the nuclei of each step of the machine's, the last one last.
+        self._adopted: list[dict[int, tuple[str | None, str | None]]] = []
 
     @property
     def counts(self) -> EditCounts:
@@ -46,6 +48,29 @@ class Tally:
             self._count(before, self._now.get(id_, before), -1)
             self._now[id_] = there.get(id_)
             self._count(before, self._now[id_], +1)
+
+    def adopt(self, gone: Nuclei, came: Nuclei) -> None:
+        """Take note of a step that no hand made: what came is where corrections begin."""
+        left = dict(zip(gone.ids.tolist(), gone.hashes.tolist(), strict=True))
+        there = dict(zip(came.ids.tolist(), came.hashes.tolist(), strict=True))
+        known = {}
+        for id_ in left | there:
+            before = self._before.get(id_, left.get(id_))
+            known[id_] = before, self._now.get(id_, before)
+            self._know(id_, known[id_], (there.get(id_), there.get(id_)))
+        self._adopted.append(known)
+
+    def disown(self) -> None:
+        """Take back the last :meth:`adopt`."""
+        for id_, known in self._adopted.pop().items():
+            self._know(id_, (self._before[id_], self._now[id_]), known)
+
+    def _know(
+        self, id_: int, old: tuple[str | None, str | None], new: tuple[str | None, str | None]
+    ) -> None:
+        self._count(*old, -1)
+        self._count(*new, +1)
+        self._before[id_], self._now[id_] = new
 
     def _count(self, before: str | None, now: str | None, by: int) -> None:
         if before == now:

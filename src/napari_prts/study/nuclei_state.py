@@ -63,12 +63,14 @@ class NucleiState:
     @property
     def undo_label(self) -> str | None:
         """Name of the correction that :meth:`undo` would take back."""
-        return self._history._done[-1].label if self._history.can_undo else None
+        label: str | None = self._history.undo_label
+        return label
 
     @property
     def redo_label(self) -> str | None:
         """Name of the correction that :meth:`redo` would do again."""
-        return self._history._undone[-1].label if self._history.can_redo else None
+        label: str | None = self._history.redo_label
+        return label
 
     @property
     def nuclei_provenance(self) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class NucleiPanel(Panel):
         column.addWidget(self.improve)
         self._connect()
         self._said = ""
+        self._in_view = LIMIT + 1
         self._region: Region | None = None
         self._drawn: Nuclei | None = None
         self._follow = QTimer(self)
@@ -94,6 +95,7 @@ class NucleiPanel(Panel):
         self.links.connect(camera.center, self._on_camera)
         self.links.connect(camera.zoom, self._on_camera)
         self.links.connect(self.session.saving_changed, self._show_state)
+        self.links.connect(self.session.jobs.ended, self._on_ended)
 
     def _build_advanced(self) -> Any:
         section, _, layout = folded("Advanced")
@@ -150,6 +152,8 @@ class NucleiPanel(Panel):
             self.restore_button.setText(f"Restore nuclei of {kept.words}")
         self._said = self._words(study)
         self._show_state()
+        # How many are in view has changed with them.
+        self._follow.start()
 
     def _show_state(self) -> None:
         words = self._said
@@ -169,8 +173,10 @@ class NucleiPanel(Panel):
         done = [(edits.added, "added"), (edits.edited, "edited"), (edits.removed, "removed")]
         if by_hand := ", ".join(f"{number:,} {what}" for number, what in done if number):
             words += f"; by hand: {by_hand}"
-        if count > LIMIT:
-            words += f". Zoom in until fewer than {LIMIT:,} are in view to edit them."
+        if count > LIMIT and self._in_view > LIMIT:
+            words += f". Zoom in until no more than {LIMIT:,} are in view to edit them."
+        elif count > LIMIT:
+            words += f". The {self._in_view:,} in view can be edited."
         return words
 
     def find_nuclei(self) -> None:
@@ -199,6 +205,12 @@ class NucleiPanel(Panel):
             self._take_over(study, *made, region)
 
         self.session.jobs.submit(Task(self.tag, "Finding nuclei", make, done, self._on_partial))
+
+    def _on_ended(self, tag: str, outcome: str) -> None:
+        view = self.session.view
+        if tag == self.tag and outcome != "done" and view is not None:
+            # What a job drew that did not come to its end is none of the study's.
+            view.nuclei.refresh()
 
     def find_again(self) -> None:
         """Find the nuclei of the drawn region, or of the view, again; corrected ones stay."""
@@ -356,7 +368,9 @@ class NucleiPanel(Panel):
 
     def _follow_view(self) -> None:
         if self.session.view is not None:
-            self.session.view.nuclei.follow_view()
+            self._in_view = self.session.view.nuclei.follow_view()
+            self._said = self._words(self.study)
+            self._show_state()
 
 
 def _row(*widgets: Any) -> QHBoxLayout:
