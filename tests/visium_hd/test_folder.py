@@ -59,7 +59,9 @@ def test_the_mtx_folder_says_the_same_as_the_h5(tiny_outs: Path, tmp_path: Path)
         assert np.array_equal(getattr(h5, name), getattr(mtx, name))
 
 
-def test_mtx_counts_are_transposed_to_bins_by_genes(write_folder: FolderWriter) -> None:
+@pytest.fixture
+def mtx_outs(write_folder: FolderWriter) -> Path:
+    """Two bins x three genes, in the three files alone."""
     counts = np.array([[1, 0, 2], [0, 5, 0]])
     outs = write_folder(counts, [[1, 1], [2, 2]], genes=["NA", "B", "C"])
     square = outs / SQUARE
@@ -73,9 +75,35 @@ def test_mtx_counts_are_transposed_to_bins_by_genes(write_folder: FolderWriter) 
         file.writelines(lines)
     with gzip.open(folder / "barcodes.tsv.gz", "wt") as file:
         file.writelines(["s_002um_00000_00000-1\n", "s_002um_00001_00000-1\n"])
-    section = read_space_ranger(outs)
-    assert section.counts.toarray().tolist() == counts.tolist()
+    return outs
+
+
+def test_mtx_counts_are_transposed_to_bins_by_genes(mtx_outs: Path) -> None:
+    section = read_space_ranger(mtx_outs)
+    assert section.counts.toarray().tolist() == [[1, 0, 2], [0, 5, 0]]
     assert section.genes.tolist() == ["NA", "B", "C"]
+
+
+@pytest.mark.parametrize("damaged", ["matrix.mtx.gz", "features.tsv.gz", "barcodes.tsv.gz"])
+@pytest.mark.parametrize("kind", ["missing", "truncated"])
+def test_a_missing_or_truncated_file_of_the_mtx_folder_is_named(
+    mtx_outs: Path, damaged: str, kind: str
+) -> None:
+    path = mtx_outs / SQUARE / "filtered_feature_bc_matrix" / damaged
+    if kind == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:30])
+    with pytest.raises(VisiumHDError, match=damaged):
+        read_space_ranger(mtx_outs)
+
+
+def test_mtx_files_of_different_samples_are_refused(mtx_outs: Path) -> None:
+    path = mtx_outs / SQUARE / "filtered_feature_bc_matrix" / "barcodes.tsv.gz"
+    with gzip.open(path, "wt") as file:
+        file.write("s_002um_00000_00000-1\n")
+    with pytest.raises(VisiumHDError, match="do not belong together"):
+        read_space_ranger(mtx_outs)
 
 
 def test_only_gene_expression_is_kept(write_folder: FolderWriter) -> None:
@@ -121,9 +149,69 @@ def test_coarser_bins_alone_are_refused(tmp_path: Path) -> None:
         read_space_ranger(tmp_path)
 
 
-def test_bins_of_8_um_are_refused(write_folder: FolderWriter) -> None:
+def test_scale_factors_of_other_bins_are_refused(write_folder: FolderWriter) -> None:
     outs = write_folder([[1]], [[0, 0]], scales={"bin_size_um": 8.0})
-    with pytest.raises(VisiumHDError, match="bins of 8 um"):
+    with pytest.raises(VisiumHDError, match=r"bins of 2 um, but .* bins of 8 um.*mixed up"):
+        read_space_ranger(outs)
+
+
+@pytest.mark.parametrize("bin_um", [8, 16])
+def test_larger_bins_are_read_when_asked_for(write_folder: FolderWriter, bin_um: int) -> None:
+    outs = write_folder([[1, 2]], [[3, 4]], bin_um=bin_um)
+    section = read_space_ranger(outs, bin_um)
+    assert section.path.name == f"square_{bin_um:03d}um"
+    assert section.bin_um == bin_um
+    assert section.barcodes.tolist() == [f"s_{bin_um:03d}um_00000_00000-1".encode()]
+    with pytest.raises(VisiumHDError, match=r"but not square_002um: nuclei are made from 2 um"):
+        read_space_ranger(outs)
+    with pytest.raises(VisiumHDError, match=rf"{bin_um} um, but nuclei .*give .*square_002um"):
+        read_space_ranger(outs / "binned_outputs" / f"square_{bin_um:03d}um")
+
+
+def test_bins_that_the_machine_does_not_make_are_refused(write_folder: FolderWriter) -> None:
+    with pytest.raises(VisiumHDError, match="2, 8 and 16 um, not of 4 um"):
+        read_space_ranger(write_folder([[1]], [[0, 0]]), bin_um=4)
+
+
+def test_the_folder_of_the_whole_run_will_do(write_folder: FolderWriter) -> None:
+    outs = write_folder([[1]], [[0, 0]])
+    assert read_space_ranger(outs.parent).path == outs / SQUARE
+
+
+def test_cells_of_space_ranger_are_no_bins(tmp_path: Path) -> None:
+    (tmp_path / "segmented_outputs").mkdir()
+    with pytest.raises(VisiumHDError, match="cells that Space Ranger found, not bins"):
+        read_space_ranger(tmp_path / "segmented_outputs")
+
+
+def test_a_matrix_of_another_tissue_is_refused(write_folder: FolderWriter) -> None:
+    """Barcodes are places on the slide, alike in all samples: the tissue tells them apart."""
+    counts, positions = np.ones((40, 1), int), np.zeros((40, 2))
+    outs = write_folder(counts, positions, in_tissue=[1] * 30 + [0] * 10)
+    with pytest.raises(VisiumHDError, match=r"25% of the 40 bins .*different samples"):
+        read_space_ranger(outs)
+
+
+def test_scale_factors_of_another_image_are_refused(write_folder: FolderWriter) -> None:
+    """By the positions bins lie 4 px apart, by 0.25 um/px they would lie 8 px apart."""
+    places = np.array([(number, 2 * number) for number in range(60)])
+    outs = write_folder(np.ones((60, 1), int), 4.0 * places, places=places)
+    assert len(read_space_ranger(outs)) == 60
+    mixed = write_folder(
+        *(np.ones((60, 1), int), 4.0 * places),
+        places=places,
+        scales={"microns_per_pixel": 0.25},
+        name="mixed",
+    )
+    with pytest.raises(VisiumHDError, match="4 px apart, by the scale factors 8 px"):
+        read_space_ranger(mixed)
+
+
+def test_positions_as_csv_are_refused(write_folder: FolderWriter) -> None:
+    outs = write_folder([[1]], [[0, 0]])
+    parquet = outs / SQUARE / "spatial" / "tissue_positions.parquet"
+    parquet.rename(parquet.with_suffix(".csv"))
+    with pytest.raises(VisiumHDError, match=r"has tissue_positions.csv but not .*\.parquet"):
         read_space_ranger(outs)
 
 
@@ -193,4 +281,7 @@ def test_scale_factors_of_another_machine_are_refused(write_folder: FolderWriter
     scales = outs / SQUARE / "spatial" / "scalefactors_json.json"
     scales.write_text(json.dumps({"spot_diameter_fullres": 89.4}))
     with pytest.raises(VisiumHDError, match="microns_per_pixel"):
+        read_space_ranger(outs)
+    scales.write_text(json.dumps({"microns_per_pixel": 0.5}))
+    with pytest.raises(VisiumHDError, match="lacks bin_size_um"):
         read_space_ranger(outs)

@@ -62,9 +62,81 @@ def test_bins_are_summed_into_their_nucleus(
     assert cells.obsm["spatial"].tolist() == [[25, 25], [33, 25]], "x before y"
     told = cells.uns["visium_hd"]
     assert (told["bins"], told["bins_in_one_nucleus"], told["bins_in_several_nuclei"]) == (5, 3, 1)
+    assert told["ambiguous_share"] == 0.25
     assert told["kind"] == "measured"
     assert not told["simulated"]
     assert "true_rate" not in cells.layers
+
+
+def test_grown_nuclei_take_the_bins_around_them(
+    slide: Slide, two_nuclei: Nuclei, write_folder: FolderWriter
+) -> None:
+    """At 0.5 um/px a nucleus grown by 2 um reaches 4 px further."""
+    outs = write_folder([[1], [2], [4], [8]], [[25, 22], [17, 22], [15, 22], [25, 41]])
+    every = dataclasses.replace(ALL, min_umi=-1)
+    assert _cells(slide, two_nuclei, outs, every).X.toarray().tolist() == [[1], [0]]
+    grown = _cells(slide, two_nuclei, outs, dataclasses.replace(every, grow_um=2))
+    assert grown.X.toarray().tolist() == [[3], [8]]
+    assert grown.obs["area_um2"].tolist() == [25.0, 25.0], "areas stay those of the nuclei"
+    assert grown.uns["visium_hd"]["thresholds"]["grow_um"] == 2
+
+
+@pytest.mark.parametrize("bin_um", [8, 16])
+def test_large_bins_do_not_make_nuclei(
+    slide: Slide, two_nuclei: Nuclei, write_folder: FolderWriter, bin_um: int
+) -> None:
+    outs = write_folder([[1]], [[25, 22]], bin_um=bin_um)
+    section = read_space_ranger(outs, bin_um)
+    with pytest.raises(VisiumHDError, match=f"bins of {bin_um} um, as wide as a nucleus"):
+        run(measure(slide, two_nuclei, section, ALL))
+
+
+def test_genes_can_be_asked_for_by_name(write_folder: FolderWriter, tmp_path: Path) -> None:
+    """Gene11 is the same in all cells, Gene12 was detected nowhere, Gene99 does not exist."""
+    rng = np.random.default_rng(0)
+    high, low = [30] * 5, [2] * 5
+
+    def draw(cell: int) -> list[int]:
+        expected = high + low if cell % 2 else low + high
+        return [*rng.poisson(expected).tolist(), 10, 10, 0]
+
+    slide, nuclei, outs = _grid_of_cells(write_folder, draw, 13)
+    request = MeasureRequest(force_genes=("ENSGene11", "Gene0", "Gene12", "Gene99"))
+    notes: list[Progress] = []
+    cells = run(measure(slide, nuclei, read_space_ranger(outs), request), notes.append)
+    assert cells.var["selected"].tolist() == [True] * 10 + [False, True, False]
+    selection = cells.uns["visium_hd"]["selection"]
+    assert selection["steps"] == {
+        "genes": 13,
+        "detected": 12,
+        "highly_variable": 12,
+        "differing": 10,
+        "added_by_name": 1,
+    }
+    assert selection["selected"] == 11
+    assert selection["forced"].tolist() == ["Gene0", "Gene11"]
+    assert selection["forced_undetected"].tolist() == ["Gene12"]
+    assert selection["forced_unknown"].tolist() == ["Gene99"]
+    assert "unknown: Gene99" in notes[-1].note
+    cells.write_h5ad(tmp_path / "measured.h5ad")
+    again = read_h5ad(tmp_path / "measured.h5ad").uns["visium_hd"]["selection"]
+    assert again["forced_unknown"].tolist() == ["Gene99"]
+
+
+def test_when_no_gene_asked_for_is_known_it_is_refused(
+    slide: Slide, two_nuclei: Nuclei, write_folder: FolderWriter
+) -> None:
+    outs = write_folder([[30]], [[25, 22]], ["EPCAM"])
+    request = dataclasses.replace(ALL, force_genes=("Epcam", "Krt5"))
+    with pytest.raises(VisiumHDError, match=r"Epcam, Krt5.*such as EPCAM.*species"):
+        _cells(slide, two_nuclei, outs, request)
+
+
+def test_requests_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(VisiumHDError, match="cannot be grown by -1 um"):
+        MeasureRequest(grow_um=-1)
+    with pytest.raises(VisiumHDError, match="list of names"):
+        MeasureRequest(force_genes="EPCAM")  # type: ignore[arg-type]
 
 
 def test_each_filter_of_the_paper_is_counted(slide: Slide, write_folder: FolderWriter) -> None:

@@ -1,4 +1,4 @@
-"""Commands from pixels to measured cells: info, segment, simulate, measure."""
+"""Commands from pixels to simulated cells: info, segment, simulate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from napari_prts.cli.inputs import (
     NucleiOption,
     SeedOption,
     SlideArgument,
-    SlideOption,
     open_slide,
     open_with_nuclei,
 )
@@ -136,37 +135,3 @@ def simulate(
         run(simulate_job(opened, found, output, genes=genes, seed=seed), report)
     cells = counted(len(found), "nucleus", "nuclei")
     wrote(output, f"simulated Visium HD, {cells}, {counted(genes, 'gene')}", watch)
-
-
-def measure(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR", help="Space Ranger's outs, binned_outputs or square_002um folder."
-        ),
-    ],
-    slide: SlideOption,
-    nuclei: NucleiOption,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="OUT.h5ad", help="Measured cells to write.")
-    ],
-    mpp: MppOption = None,
-) -> None:
-    """Sum the bins of a Visium HD section into nuclei."""
-    check_output_file(output, (".h5ad",), [folder, slide, nuclei])
-
-    from napari_prts.h5ad import write_h5ad
-    from napari_prts.jobs import run
-    from napari_prts.visium_hd import MeasureRequest, read_space_ranger
-    from napari_prts.visium_hd import measure as measure_job
-
-    watch = Stopwatch()
-    section = read_space_ranger(folder)
-    opened, found = open_with_nuclei(slide, nuclei, mpp)
-    with progress_bar("Summing bins") as report:
-        measured = run(measure_job(opened, found, section, MeasureRequest()), report)
-    write_h5ad(measured, output)
-    of = f" of {counted(len(found), 'nucleus', 'nuclei')}"
-    kind = "simulated " if section.simulated else ""
-    cells = counted(measured.n_obs, f"{kind}cell")
-    wrote(output, f"{cells}{of}, {counted(measured.n_vars, 'gene')}", watch)

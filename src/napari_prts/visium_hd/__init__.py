@@ -10,11 +10,17 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
-    "MeasureRequest": "measuring",
+    "MeasureRequest": "request",
+    "SegmentedSection": "segmented",
     "SimulationSettings": "simulation",
     "SpaceRangerFolder": "folder",
     "assign_bins": "bins",
+    "find_slide": "slide_search",
     "measure": "measuring",
+    "measure_segmented": "measuring_segmented",
+    "prepare_sections": "sections",
+    "prepare_sections_job": "sections",
+    "read_segmented": "segmented",
     "read_space_ranger": "folder",
     "simulate_job": "simulation",
     "simulate_visium_hd": "simulation",

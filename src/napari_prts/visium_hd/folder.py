@@ -1,4 +1,4 @@
-"""Visium HD folders of Space Ranger: 2 um bins with their counts and pixel positions."""
+"""Visium HD folders of Space Ranger: bins with their counts and pixel positions."""
 
 from __future__ import annotations
 
@@ -11,27 +11,45 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from napari_prts.errors import VisiumHDError
+from napari_prts.visium_hd.layout import (
+    FEATURE_SLICE_FILE,
+    MATRIX_FILE,
+    MATRIX_FOLDER,
+    POSITIONS_FILE,
+    SCALES_FILE,
+    find_square,
+    needed,
+    outs_of,
+    square_name,
+)
 from napari_prts.visium_hd.matrix import CountMatrix, read_h5, read_mtx
 from napari_prts.visium_hd.positions import read_positions
 
-BIN_UM = 2.0
-SQUARE = "square_002um"
-MATRIX_FILE = "filtered_feature_bc_matrix.h5"
-MATRIX_FOLDER = "filtered_feature_bc_matrix"
-POSITIONS_FILE = "spatial/tissue_positions.parquet"
-SCALES_FILE = "spatial/scalefactors_json.json"
+SQUARE = square_name(2)
 MARKER_FILE = "SIMULATED.json"
 TRUTH_FILE = "truth.h5ad"
+
+__all__ = [
+    "MARKER_FILE",
+    "MATRIX_FILE",
+    "POSITIONS_FILE",
+    "SCALES_FILE",
+    "SQUARE",
+    "TRUTH_FILE",
+    "SpaceRangerFolder",
+    "read_scales",
+    "read_space_ranger",
+]
 
 
 @dataclass(frozen=True, eq=False)
 class SpaceRangerFolder:
-    """A section measured with Visium HD, in 2 um bins.
+    """A section measured with Visium HD, in bins of one size.
 
     Parameters
     ----------
     path : Path
-        The ``square_002um`` folder.
+        The folder of the bins, such as ``square_002um``.
     counts : csr_matrix, (bins, genes), int32
         UMI counts.
     genes, gene_ids : (genes,) str
@@ -46,7 +64,7 @@ class SpaceRangerFolder:
     mpp : float
         Microns per full-resolution pixel, from the scale factors.
     bin_um : float
-        Side of a bin, 2.0.
+        Side of a bin: 2.0, 8.0 or 16.0. Nuclei are made from bins of 2.0.
     simulated : bool
         Whether the counts were simulated.
     truth : Path or None
@@ -69,15 +87,19 @@ class SpaceRangerFolder:
         return len(self.barcodes)
 
 
-def read_space_ranger(path: Path | str) -> SpaceRangerFolder:
-    """Read the 2 um bins of a Visium HD section.
+def read_space_ranger(path: Path | str, bin_um: int = 2) -> SpaceRangerFolder:
+    """Read the bins of a Visium HD section, of Space Ranger 3 or 4.
 
     Parameters
     ----------
     path : path
-        Space Ranger's ``outs``, ``binned_outputs`` or ``square_002um`` folder.
-        The counts come from ``filtered_feature_bc_matrix.h5`` or, where that is
-        not there, from the folder ``filtered_feature_bc_matrix``.
+        The folder of a run, its ``outs``, ``binned_outputs`` or the folder of the
+        bins, such as ``square_002um``. The counts come from
+        ``filtered_feature_bc_matrix.h5`` or, where that is not there, from the folder
+        ``filtered_feature_bc_matrix`` or, of 2 um bins, from ``feature_slice.h5``,
+        which the machine keeps beside ``binned_outputs``.
+    bin_um : int
+        Side of a bin in microns: 2, 8 or 16.
 
     Returns
     -------
@@ -87,20 +109,26 @@ def read_space_ranger(path: Path | str) -> SpaceRangerFolder:
     Raises
     ------
     VisiumHDError
-        If the folder is not Space Ranger's, lacks a file, holds other bins than
-        2 um, its matrix and positions belong to different samples, or its counts
-        are no integers.
+        If the folder is not Space Ranger's, lacks a file, holds other bins, its
+        matrix, positions and scale factors belong to different samples, a file is
+        damaged, or the counts are no integers.
     """
-    square = _find_square(Path(path).expanduser())
-    mpp, bin_um = _read_scales(square / SCALES_FILE)
-    if bin_um != BIN_UM:
+    square = find_square(Path(path).expanduser(), bin_um)
+    mpp, stated_um = read_scales(square)
+    if stated_um is None:
         raise VisiumHDError(
-            f"{square} holds bins of {bin_um:g} um; nuclei are made from {BIN_UM:g} um bins. "
-            f"Give the folder {SQUARE} of the same run."
+            f"{square / SCALES_FILE} lacks bin_size_um: the folder is not from a Visium HD run of "
+            "Space Ranger."
         )
-    positions_file = _needed(square, POSITIONS_FILE)
-    matrix = _read_matrix(square)
-    positions, in_tissue = read_positions(positions_file, matrix.barcodes)
+    if stated_um != bin_um:
+        raise VisiumHDError(
+            f"{square} should hold bins of {bin_um} um, but its {SCALES_FILE} is of "
+            f"bins of {stated_um:g} um: files of different folders were mixed up. "
+            f"Copy the whole folder {square_name(bin_um)} of one run."
+        )
+    positions_file = needed(square, POSITIONS_FILE)
+    matrix = _read_matrix(square, bin_um)
+    positions, in_tissue = read_positions(positions_file, matrix.barcodes, bin_um / mpp)
     marker = _marker(square)
     truth = None if marker is None else marker.parent / TRUTH_FILE
     return SpaceRangerFolder(
@@ -112,76 +140,61 @@ def read_space_ranger(path: Path | str) -> SpaceRangerFolder:
         positions=positions,
         in_tissue=in_tissue,
         mpp=mpp,
-        bin_um=bin_um,
+        bin_um=stated_um,
         simulated=matrix.simulated or marker is not None,
         truth=truth if truth is not None and truth.is_file() else None,
     )
 
 
-def _find_square(path: Path) -> Path:
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
+def read_scales(folder: Path) -> tuple[float, float | None]:
+    """Read the scale factors of a folder of bins or cells.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``spatial/scalefactors_json.json``.
+
+    Returns
+    -------
+    mpp : float
+        Microns per full-resolution pixel.
+    bin_um : float or None
+        Side of a bin in microns; None for a folder of cells.
+
+    Raises
+    ------
+    VisiumHDError
+        If the file is missing, damaged or of another machine.
+    """
+    path = needed(folder, SCALES_FILE)
+    try:
+        scales = json.loads(path.read_text(encoding="utf-8"))
+        mpp = float(scales["microns_per_pixel"])
+        bin_um = float(scales["bin_size_um"]) if "bin_size_um" in scales else None
+    except (ValueError, KeyError, TypeError) as error:
         raise VisiumHDError(
-            f"{path} {what}: give the folder outs, binned_outputs or {SQUARE} of a Space Ranger "
-            "run."
-        )
-    inside = (f"outs/binned_outputs/{SQUARE}", f"binned_outputs/{SQUARE}", SQUARE)
-    for found in (path / place for place in inside):
-        if found.is_dir():
-            return found
-    others = sorted(
-        folder.name
-        for place in ("binned_outputs", ".")
-        for folder in path.glob(f"{place}/square_*")
-    )
-    if others:
-        raise VisiumHDError(
-            f"{path} holds {', '.join(others)} but not {SQUARE}: nuclei are made from 2 um bins. "
-            "Copy that folder from the Space Ranger run as well."
-        )
-    if (path / MATRIX_FILE).exists() or (path / MATRIX_FOLDER).is_dir() or path.name == SQUARE:
-        return path
-    raise VisiumHDError(
-        f"{path} is not a Visium HD folder of Space Ranger: neither binned_outputs/{SQUARE}, "
-        f"{SQUARE} nor {MATRIX_FILE} is in it. Give the folder outs, binned_outputs or {SQUARE}."
-    )
+            f"{path} lacks microns_per_pixel ({error}): the folder is not from a Visium HD run of "
+            "Space Ranger."
+        ) from error
+    if not (mpp > 0 and np.isfinite(mpp)):
+        raise VisiumHDError(f"{path} says {mpp:g} microns per pixel; it is damaged.")
+    return mpp, bin_um
 
 
-def _needed(square: Path, name: str) -> Path:
-    path = square / name
-    if not path.is_file():
-        raise VisiumHDError(
-            f"{square} lacks {name}, which every Visium HD run of Space Ranger has. "
-            "Copy it as well."
-        )
-    return path
-
-
-def _read_matrix(square: Path) -> CountMatrix:
+def _read_matrix(square: Path, bin_um: int) -> CountMatrix:
     if (square / MATRIX_FILE).is_file():
         return read_h5(square / MATRIX_FILE)
     if (square / MATRIX_FOLDER).is_dir():
         return read_mtx(square / MATRIX_FOLDER)
+    slices = outs_of(square) / FEATURE_SLICE_FILE
+    if bin_um == 2 and slices.is_file():
+        from napari_prts.visium_hd.feature_slice import read_feature_slice
+
+        return read_feature_slice(slices)
     raise VisiumHDError(
         f"{square} lacks its counts: neither {MATRIX_FILE} nor the folder {MATRIX_FOLDER} is "
         "there. Copy one of them as well."
     )
-
-
-def _read_scales(path: Path) -> tuple[float, float]:
-    """Microns per pixel and side of a bin in microns."""
-    _needed(path.parent.parent, SCALES_FILE)
-    try:
-        scales = json.loads(path.read_text(encoding="utf-8"))
-        mpp, bin_um = float(scales["microns_per_pixel"]), float(scales["bin_size_um"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise VisiumHDError(
-            f"{path} lacks microns_per_pixel or bin_size_um ({error}): the folder is not from a "
-            "Visium HD run of Space Ranger."
-        ) from error
-    if not mpp > 0:
-        raise VisiumHDError(f"{path} says {mpp:g} microns per pixel; it is damaged.")
-    return mpp, bin_um
 
 
 def _marker(square: Path) -> Path | None:

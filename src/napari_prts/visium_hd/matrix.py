@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,14 @@ def read_h5(path: Path) -> CountMatrix:
             matrix = file["matrix"]
             features = matrix["features"]
             n_features, n_bins = (int(size) for size in matrix["shape"][:])
+            # Read as what they are kept as: the file's 64 bits would double the memory.
+            index_type = _index_type(len(matrix["data"]))
             # The machine stores features x barcodes by column: barcodes x features by row.
-            parts = (matrix["data"][:], matrix["indices"][:], matrix["indptr"][:])
+            parts = (
+                matrix["data"][:],
+                matrix["indices"].astype(index_type)[:],
+                matrix["indptr"].astype(index_type)[:],
+            )
             barcodes = matrix["barcodes"][:].astype("S")
             names, ids, types = (
                 features[key][:].astype("S") for key in ("name", "id", "feature_type")
@@ -78,7 +84,8 @@ def read_h5(path: Path) -> CountMatrix:
             f"{path} is damaged: its matrix is {n_features} features x {n_bins} barcodes, but it "
             f"names {len(names)} features and {len(barcodes)} barcodes."
         )
-    return _genes_only(counts, _decoded(names), _decoded(ids), _decoded(types), barcodes, simulated)
+    matrix = CountMatrix(counts, decoded(names), decoded(ids), barcodes, simulated)
+    return genes_only(matrix, decoded(types))
 
 
 def read_mtx(folder: Path) -> CountMatrix:
@@ -111,21 +118,24 @@ def read_mtx(folder: Path) -> CountMatrix:
             f"features x {counts.shape[0]} barcodes, features.tsv names {len(ids)} and "
             f"barcodes.tsv {len(bin_names)}."
         )
-    return _genes_only(counts, names, ids, types, bin_names, simulated=False)
+    return genes_only(CountMatrix(counts, names, ids, bin_names, simulated=False), types)
 
 
-def _genes_only(
-    counts: sparse.csr_matrix,
-    names: NDArray[np.str_],
-    ids: NDArray[np.str_],
-    types: NDArray[np.str_],
-    barcodes: NDArray[np.bytes_],
-    simulated: bool,
-) -> CountMatrix:
+def genes_only(matrix: CountMatrix, types: NDArray[np.str_]) -> CountMatrix:
+    """Leave out features that are no genes, such as antibodies; ``types`` has one a feature."""
     keep = types == GENE_EXPRESSION
-    if not keep.all():
-        counts, names, ids = counts[:, keep], names[keep], ids[keep]
-    return CountMatrix(counts, names, ids, barcodes, simulated)
+    if keep.all():
+        return matrix
+    return replace(
+        matrix,
+        counts=matrix.counts[:, keep],
+        genes=matrix.genes[keep],
+        gene_ids=matrix.gene_ids[keep],
+    )
+
+
+def _index_type(entries: int) -> type[np.signedinteger[Any]]:
+    return np.int64 if entries > np.iinfo(np.int32).max else np.int32
 
 
 def _checked_csr(
@@ -133,11 +143,7 @@ def _checked_csr(
 ) -> sparse.csr_matrix:
     data, indices, indptr = parts
     try:
-        index_type = np.int64 if len(data) > np.iinfo(np.int32).max else np.int32
-        counts = sparse.csr_matrix(
-            (_as_counts(data, path), indices.astype(index_type), indptr.astype(index_type)),
-            shape=shape,
-        )
+        counts = sparse.csr_matrix((as_counts(data, path), indices, indptr), shape=shape)
         counts.check_format(full_check=True)
     except ValueError as error:
         raise VisiumHDError(
@@ -146,7 +152,14 @@ def _checked_csr(
     return counts
 
 
-def _as_counts(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
+def as_counts(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
+    """Take whole numbers of 0 or more.
+
+    Raises
+    ------
+    VisiumHDError
+        If they are something else, naming ``path``.
+    """
     if not np.issubdtype(values.dtype, np.number):
         raise VisiumHDError(f"{path} holds {values.dtype} where counts should be.")
     whole = np.issubdtype(values.dtype, np.integer) or bool((values == np.rint(values)).all())
@@ -158,10 +171,11 @@ def _as_counts(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
         )
     if len(values) and values.min() < 0:
         raise VisiumHDError(f"{path} holds negative counts ({values.min():g}); it is damaged.")
-    return values.astype(np.int32)
+    return values.astype(np.int32, copy=False)
 
 
-def _decoded(values: NDArray[np.bytes_]) -> NDArray[np.str_]:
+def decoded(values: NDArray[np.bytes_]) -> NDArray[np.str_]:
+    """Text of UTF-8 bytes."""
     decoded: NDArray[np.str_] = np.char.decode(values, "utf-8")
     return decoded
 
@@ -198,5 +212,5 @@ def _read_market(path: Path) -> sparse.csr_matrix:
             counts = sparse.csr_matrix(mmread(stream).T)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise VisiumHDError(f"{path} cannot be read ({error}). Copy it again.") from error
-    counts.data = _as_counts(counts.data, path)
+    counts.data = as_counts(counts.data, path)
     return counts

@@ -18,6 +18,7 @@ from scipy import sparse
 from napari_prts import __version__
 from napari_prts.nuclei import Nuclei
 from napari_prts.slide import Slide
+from napari_prts.visium_hd.barcodes import barcodes_of
 from napari_prts.visium_hd.folder import (
     MARKER_FILE,
     MATRIX_FILE,
@@ -106,16 +107,6 @@ def write_section(
     _write_scales(square / SCALES_FILE, section.grid, scales)
     _write_truth(folder / TRUTH_FILE, slide, nuclei, truth)
     _write_marker(folder / MARKER_FILE, slide, nuclei, len(truth.programmes.genes), seed, settings)
-
-
-def barcodes_of(bins: NDArray[np.int32]) -> NDArray[np.bytes_]:
-    """Names such as ``s_002um_00305_01021-1`` of (array row, array column) bins, (n, 2)."""
-    template = np.frombuffer(b"s_002um_00000_00000-1", np.uint8)
-    letters = np.tile(template, (len(bins), 1))
-    for last, numbers in ((12, bins[:, 0]), (18, bins[:, 1])):
-        for digit in range(5):
-            letters[:, last - digit] += (numbers // 10**digit % 10).astype(np.uint8)
-    return letters.view(f"S{len(template)}").ravel()
 
 
 def _write_matrix(
