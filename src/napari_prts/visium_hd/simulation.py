@@ -85,7 +85,8 @@ def simulate_visium_hd(
     genes : int
         How many genes.
     seed : int
-        The same seed, slide and nuclei give the same counts.
+        The same seed, slide and nuclei give the same counts; the same seed and number
+        of genes on another slide, the same genes for the same looks.
 
     Returns
     -------
@@ -132,7 +133,8 @@ def simulate_job(
     measurements = yield from measure_nuclei(slide, nuclei)
     looks = look_at(measurements, nuclei.centroids * mpp)
     memberships = soft_types(looks, settings.temperature, settings.hidden, rng)
-    programmes = make_programmes(genes, rng)
+    # Of the seed alone: sections of one seed can train one model.
+    programmes = make_programmes(genes, np.random.default_rng((seed, 1)))
     areas = nuclei.areas.astype(np.float64) * mpp**2
     rates = _rates(programmes, memberships, looks, areas, settings, rng)
     truth = Truth(programmes, list(PROTOTYPES), memberships, rates)
