@@ -26,15 +26,21 @@ class Section:
     measured: AnnData
 
 
-def make_section(cells: int = 500, seed: int = 0, simulated: bool = True) -> Section:
-    """Cells of two types on 1.0 x 1.4 mm; the type shows in the features, noisily."""
+def make_section(
+    cells: int = 500, seed: int = 0, simulated: bool = True, tissue: int | None = None
+) -> Section:
+    """Cells of two types on 1.0 x 1.4 mm; the type shows in the features, noisily.
+
+    What looks mean is decided by ``tissue``, by default another one for each seed.
+    """
     rng = np.random.default_rng(seed)
     slide = Slide.from_array(np.full((8, 8, 3), seed % 256, np.uint8), mpp=MPP, name="made-up")
     centres = rng.uniform((20, 20), (2780, 1980), size=(cells, 2))
     square = np.array([[-6, -6], [-6, 6], [6, 6], [6, -6]])
     nuclei = Nuclei.from_polygons(centres[:, None] + square, ids=np.arange(cells) * 3 + 5)
     activity = rng.normal(size=(cells, 2))
-    weights = rng.normal(size=(2, LOCAL + CONTEXT))
+    nature = rng if tissue is None else np.random.default_rng(1000 + tissue)
+    weights = nature.normal(size=(2, LOCAL + CONTEXT))
     looks = activity @ weights + 0.5 * rng.normal(size=(cells, LOCAL + CONTEXT))
     looks = (looks * 7 + 100).astype(np.float32)
     features = Features(
@@ -46,7 +52,9 @@ def make_section(cells: int = 500, seed: int = 0, simulated: bool = True) -> Sec
         mpp=MPP,
         settings={"tile": 256, "stain": None},
     )
-    return Section(slide, nuclei, features, measure(slide, nuclei, activity, rng, simulated))
+    return Section(
+        slide, nuclei, features, measure(slide, nuclei, activity, rng, nature, simulated)
+    )
 
 
 def measure(
@@ -54,10 +62,11 @@ def measure(
     nuclei: Nuclei,
     activity: np.ndarray,
     rng: np.random.Generator,
+    nature: np.random.Generator,
     simulated: bool,
 ) -> AnnData:
-    slopes = rng.normal(size=(2, GENES))
-    rates = np.exp(activity @ slopes * 0.7) * rng.uniform(0.5, 3, GENES)
+    slopes = nature.normal(size=(2, GENES))
+    rates = np.exp(activity @ slopes * 0.7) * nature.uniform(0.5, 3, GENES)
     counts = sparse.csr_matrix(rng.poisson(rates).astype(np.int32))
     measured = AnnData(
         counts,

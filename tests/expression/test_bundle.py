@@ -113,9 +113,44 @@ def test_a_damaged_weights_file_is_noticed(folder: Path) -> None:
 
 
 def test_a_newer_format_asks_for_an_update(folder: Path) -> None:
-    change_card(folder, lambda card: card.update(format_version=2))
-    with pytest.raises(ModelError, match=r"format version 2.*update"):
+    change_card(folder, lambda card: card.update(format_version=3))
+    with pytest.raises(ModelError, match=r"format version 3.*update"):
         load_bundle(folder)
+
+
+def test_a_model_of_the_first_format_loads_and_predicts_as_ever(
+    section: Section, bundle: ModelBundle, tmp_path: Path
+) -> None:
+    # As version 1 wrote it: one slide, no counts of the training cells.
+    (slide,) = bundle.card["training"]["slides"]
+    training = {n: v for n, v in bundle.card["training"].items() if n != "slides"} | {
+        "slide_fingerprint": slide["fingerprint"],
+        "slide_name": slide["name"],
+        "slide_mpp": slide["mpp"],
+        "split": slide["split"],
+    }
+    features = {n: v for n, v in bundle.card["features"].items() if n != "standardise"}
+    arrays = {n: a for n, a in bundle.arrays.items() if not n.startswith("training.counts")}
+    first = ModelBundle({**bundle.card, "training": training, "features": features}, arrays)
+    folder = first.save(tmp_path / "first")
+    change_card(folder, lambda card: card.update(format_version=1))
+
+    again = load_bundle(folder)
+    assert again.training_counts is None
+    assert (again.standardise, again.trained_on) == ("all", "simulated")
+    assert [slide.name for slide in again.slides] == ["made-up"]
+    old, new = (
+        run(predict(section.features, section.nuclei, section.slide, model))
+        for model in (again, bundle)
+    )
+    np.testing.assert_array_equal(old.X, new.X)
+    assert list(old.obs["split"]) == list(new.obs["split"])
+
+
+def test_counts_that_do_not_fit_their_cells_are_damage(bundle: ModelBundle) -> None:
+    wrong = {**bundle.arrays, "training.counts.indptr": bundle.arrays["training.counts.indptr"][1:]}
+    with pytest.raises(ModelError, match="training cells"):
+        ModelBundle(bundle.card, wrong)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +161,8 @@ def test_a_newer_format_asks_for_an_update(folder: Path) -> None:
         lambda card: card["features"].update(count=3),
         lambda card: card["network"].update(widths=[4, 4]),
         lambda card: card.update(training={}),
-        lambda card: card["training"]["split"].pop("axis"),
+        lambda card: card["training"]["slides"][0]["split"].pop("axis"),
+        lambda card: card["training"]["slides"][0].update(split={"whole": "half"}),
         lambda card: card.update(threshold="high"),
     ],
 )

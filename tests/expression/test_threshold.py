@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from napari_prts.expression.threshold import choose_threshold, cut
+from napari_prts.correlation import mean_pcc
+from napari_prts.expression.threshold import THRESHOLDS, ThresholdSums, choose_threshold, cut
 
 
 def test_values_below_the_threshold_become_zero() -> None:
@@ -41,3 +44,23 @@ def test_a_threshold_that_leaves_a_gene_constant_counts_zero_for_it() -> None:
     counts = np.array([[1, 1], [2, 2], [3, 3], [4, 5]], np.float32)
     threshold, pcc = choose_threshold(counts, probability, counts)
     assert (threshold, pcc) == (0.0, pytest.approx(1.0))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_batches_give_what_trying_each_threshold_on_all_cells_gives(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (30, 5)
+    # Probabilities on the edges between two thresholds are among them.
+    probability = (rng.integers(0, 21, shape) / 20).astype(np.float32)
+    counts = rng.gamma(1.0, 2.0, shape).astype(np.float32)
+    measured = rng.poisson(counts).astype(np.float32)
+    sums = ThresholdSums(5)
+    for rows in (slice(0, 7), slice(7, 30)):
+        sums.add(counts[rows], probability[rows], measured[rows])
+    tried = [
+        mean_pcc(cut(np.log1p(counts), probability, threshold), np.log1p(measured))
+        for threshold in THRESHOLDS
+    ]
+    threshold, pcc = sums.best()
+    assert pcc == pytest.approx(max(tried), abs=1e-9)
+    assert tried[THRESHOLDS.index(threshold)] == pytest.approx(max(tried), abs=1e-9)

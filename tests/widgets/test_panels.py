@@ -173,8 +173,8 @@ def test_measure_train_predict_and_paint(
     wait(qtbot, ready)
     assert "Simulated" in ready.predict.measured_label.text()
 
-    ready.predict.epochs.setValue(4)
-    click(qtbot, ready.predict.train_button)
+    ready.predict.training.epochs.setValue(4)
+    click(qtbot, ready.predict.training.start_button)
     wait(qtbot, ready)
     assert "simulated" in ready.predict.model_label.text()
     click(qtbot, ready.predict.predict_button)

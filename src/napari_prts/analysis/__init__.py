@@ -13,16 +13,23 @@ if TYPE_CHECKING:
     from napari_prts.analysis.agreement import Agreement, evaluate
     from napari_prts.analysis.ceiling import Ceiling
     from napari_prts.analysis.clustering import ClusterRequest, cluster
+    from napari_prts.analysis.evaluating import evaluate_fully
+    from napari_prts.analysis.evaluation import EvaluateRequest, Evaluation
     from napari_prts.analysis.marker_genes import Marker, markers
+    from napari_prts.analysis.reliability import ceiling_from_counts
     from napari_prts.analysis.report import write_report
 
 _PUBLIC = {
     "Agreement": "agreement",
     "Ceiling": "ceiling",
     "ClusterRequest": "clustering",
+    "EvaluateRequest": "evaluation",
+    "Evaluation": "evaluation",
     "Marker": "marker_genes",
+    "ceiling_from_counts": "reliability",
     "cluster": "clustering",
     "evaluate": "agreement",
+    "evaluate_fully": "evaluating",
     "markers": "marker_genes",
     "write_report": "report",
 }
@@ -31,9 +38,13 @@ __all__ = [
     "Agreement",
     "Ceiling",
     "ClusterRequest",
+    "EvaluateRequest",
+    "Evaluation",
     "Marker",
+    "ceiling_from_counts",
     "cluster",
     "evaluate",
+    "evaluate_fully",
     "markers",
     "write_report",
 ]

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_prts.analysis.alignment import Aligned, align, dense
+from napari_prts.analysis.alignment import dense
 from napari_prts.analysis.ceiling import Ceiling, measure_ceiling
 from napari_prts.analysis.metrics import accuracy_per_gene, rmse_per_gene
+from napari_prts.analysis.scored import ScoredCells, scored_cells
 from napari_prts.correlation import pcc_per_gene
-from napari_prts.errors import ExpressionError
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-FEWEST_CELLS = 3
-PROBABILITY = "p_expressed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,64 +154,39 @@ def evaluate(predicted: AnnData, measured: AnnData) -> Agreement:
         If the tables share no cells or no genes, are of different slides or nuclei,
         hold values that are no counts, or no gene varies over the cells.
     """
-    both = align(predicted, measured)
-    if len(both.predicted_rows) < FEWEST_CELLS:
-        raise ExpressionError(
-            f"Only {len(both.predicted_rows)} cells are both predicted and measured; "
-            f"{FEWEST_CELLS} are needed for a correlation."
-        )
-    mine = (both.predicted_rows, both.predicted_columns)
-    theirs = (both.measured_rows, both.measured_columns)
-    expression = _counts(dense(predicted.X, *mine), "predicted")
-    counts = _counts(dense(measured.X, *theirs), "measured")
-    varies = np.ptp(counts, axis=0) > 0
-    if not varies.any():
-        raise ExpressionError(
-            f"No gene varies over the {len(counts):,} measured cells scored: there is nothing to "
-            "correlate with."
-        )
-    logged, truth = np.log1p(expression), np.log1p(counts)
-    has_probability = PROBABILITY in predicted.layers
-    called = (
-        dense(predicted.layers[PROBABILITY], *mine) >= 0.5 if has_probability else expression > 0
-    )
+    return agreement_of(scored_cells(predicted, measured), measured)
+
+
+def agreement_of(cells: ScoredCells, measured: AnnData) -> Agreement:
+    """Score cells that are side by side; ``measured`` may hold their true rates."""
+    both = cells.aligned
     return Agreement(
         genes=both.genes,
-        cells=len(counts),
+        cells=len(cells),
         held_out=both.held_out,
         trained_on_some=both.trained_on_some,
-        simulated=bool(measured.uns.get("visium_hd", {}).get("simulated", False)),
-        pcc=pcc_per_gene(logged, truth),
-        rmse=rmse_per_gene(logged, truth),
-        accuracy=accuracy_per_gene(called, counts > 0),
-        expressed_by=f"{PROBABILITY} >= 0.5" if has_probability else "expression > 0",
-        measured_mean=counts.mean(0),
-        predicted_mean=expression.mean(0),
-        measured_share=(counts > 0).mean(0),
-        measured_varies=varies,
-        ceiling=_ceiling(measured, both, logged, truth),
+        simulated=cells.simulated,
+        pcc=pcc_per_gene(cells.log_expression, cells.log_counts),
+        rmse=rmse_per_gene(cells.log_expression, cells.log_counts),
+        accuracy=accuracy_per_gene(cells.called, cells.expressed),
+        expressed_by=cells.called_by,
+        measured_mean=cells.counts.mean(0, dtype=np.float64),
+        predicted_mean=cells.expression.mean(0, dtype=np.float64),
+        measured_share=cells.expressed.mean(0),
+        measured_varies=cells.varies,
+        ceiling=_ceiling(measured, cells),
     )
 
 
-def _ceiling(
-    measured: AnnData, both: Aligned, logged: NDArray[np.float64], truth: NDArray[np.float64]
-) -> Ceiling | None:
+def _ceiling(measured: AnnData, cells: ScoredCells) -> Ceiling | None:
     if "true_rate" not in measured.layers:
         return None
+    both = cells.aligned
     rates = dense(measured.layers["true_rate"], both.measured_rows, both.measured_columns)
     varies = None
     if "varies" in measured.var:
         varies = measured.var["varies"].to_numpy(bool)[both.measured_columns]
-    return measure_ceiling(logged, truth, rates, varies)
-
-
-def _counts(values: NDArray[np.float64], which: str) -> NDArray[np.float64]:
-    if not np.isfinite(values).all() or values.min() < 0:
-        raise ExpressionError(
-            f"The {which} expression has values that are negative or no numbers: give counts, not "
-            "scaled or corrected values."
-        )
-    return values
+    return measure_ceiling(cells.log_expression, cells.log_counts, rates, varies)
 
 
 def _number(value: float) -> float | None:

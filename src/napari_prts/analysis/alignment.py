@@ -81,10 +81,11 @@ def align(predicted: AnnData, measured: AnnData) -> Aligned:
     return Aligned(rows, measured_rows, columns, measured_columns, genes, held_out, trained)
 
 
-def dense(values: Any, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+def dense(values: Any, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
     """Take rows and columns of a dense or sparse table, (rows, columns)."""
-    taken = values[rows][:, columns]
-    return np.asarray(taken.toarray() if hasattr(taken, "toarray") else taken, np.float64)
+    if hasattr(values, "toarray"):
+        return np.asarray(values[rows][:, columns].toarray(), np.float32)
+    return np.asarray(np.asarray(values)[np.ix_(rows, columns)], np.float32)
 
 
 def _ids(table: AnnData, which: str) -> NDArray[np.int64]:

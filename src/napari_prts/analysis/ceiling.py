@@ -47,9 +47,9 @@ class Ceiling:
 
 
 def measure_ceiling(
-    predicted: NDArray[np.float64],
-    counts: NDArray[np.float64],
-    rates: NDArray[np.float64],
+    predicted: NDArray[np.floating],
+    counts: NDArray[np.floating],
+    rates: NDArray[np.floating],
     varies: NDArray[np.bool_] | None,
 ) -> Ceiling | None:
     """Score the true rates against the counts.

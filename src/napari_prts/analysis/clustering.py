@@ -38,6 +38,8 @@ class ClusterRequest:
         Neighbours of each cell in the graph, fewer on small data.
     seed : int
         The same seed and data give the same clusters.
+    umap : bool
+        Whether to lay the cells out in two dimensions too.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class ClusterRequest:
     n_pcs: int = 50
     n_neighbours: int = 15
     seed: int = 0
+    umap: bool = True
 
     def __post_init__(self) -> None:
         if not self.resolution > 0:
@@ -78,7 +81,7 @@ def cluster(table: AnnData, request: ClusterRequest | None = None) -> Job[AnnDat
     -------
     AnnData
         A copy with ``obs["leiden"]`` (the largest cluster is ``"0"``),
-        ``obsm["X_pca"]``, ``obsm["X_umap"]``, ``uns["leiden_colors"]`` and
+        ``obsm["X_pca"]``, ``obsm["X_umap"]`` if asked for, ``uns["leiden_colors"]`` and
         ``uns["leiden"]`` with the settings. ``X`` is as it was.
 
     Raises
@@ -122,9 +125,10 @@ def cluster(table: AnnData, request: ClusterRequest | None = None) -> Job[AnnDat
             random_state=seed,
         )
     groups = cells.obs["leiden"].cat.categories
-    yield Progress(4, _STEPS, "steps", f"{len(groups)} clusters; UMAP")
-    with quiet():
-        sc.tl.umap(cells, random_state=seed)
+    if request.umap:
+        yield Progress(4, _STEPS, "steps", f"{len(groups)} clusters; UMAP")
+        with quiet():
+            sc.tl.umap(cells, random_state=seed)
     yield Progress(5, _STEPS, "steps", f"{len(groups)} clusters")
     return _copied_back(table, cells, request)
 
@@ -142,7 +146,8 @@ def _copied_back(table: AnnData, cells: AnnData, request: ClusterRequest) -> Ann
     clustered = table.copy()
     clustered.obs["leiden"] = _numbered_by_size(cells.obs["leiden"].to_numpy().astype(int))
     clustered.obsm["X_pca"] = cells.obsm["X_pca"]
-    clustered.obsm["X_umap"] = cells.obsm["X_umap"]
+    if request.umap:
+        clustered.obsm["X_umap"] = cells.obsm["X_umap"]
     clustered.uns["leiden"] = {"params": asdict(request), "genes_used": int(cells.n_vars)}
     clustered.uns["leiden_colors"] = _colours(len(cells.obs["leiden"].cat.categories))
     return clustered

@@ -9,9 +9,13 @@ import typer
 from napari_prts import __version__
 from napari_prts.cli import (
     convert_command,
+    evaluate_command,
     machine_commands,
+    measure_command,
     model_commands,
+    prepare_command,
     slide_commands,
+    train_command,
     tune_command,
 )
 from napari_prts.cli.outcome import OneLineGroup, prepare_process
@@ -31,10 +35,11 @@ for command in (
     tune_command.tune,
     convert_command.convert,
     slide_commands.simulate,
-    slide_commands.measure,
-    model_commands.train,
+    measure_command.measure,
+    prepare_command.prepare,
+    train_command.train,
     model_commands.predict,
-    model_commands.evaluate,
+    evaluate_command.evaluate,
     model_commands.cluster,
     machine_commands.demo,
     machine_commands.doctor,

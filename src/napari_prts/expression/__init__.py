@@ -10,50 +10,70 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_prts.expression.bundle import ModelBundle
+    from napari_prts.expression.ablation import Ablation, AblationRow, ablate
+    from napari_prts.expression.bundle import ModelBundle, TrainedSlide
     from napari_prts.expression.bundle_folder import load_bundle
-    from napari_prts.expression.fitting import EpochReport
+    from napari_prts.expression.checkpoint import EpochReport
     from napari_prts.expression.network import PrtsNetwork
     from napari_prts.expression.prediction import PredictedCells, PredictRequest, predict
     from napari_prts.expression.requests import TrainRequest
+    from napari_prts.expression.sections import Section
+    from napari_prts.expression.similarity import unlike_words
     from napari_prts.expression.splitting import (
         SplitPlan,
         SplitRequest,
+        WholePlan,
         plan_split,
         split_spatially,
     )
-    from napari_prts.expression.training import train
+    from napari_prts.expression.training import train, train_sections
 
 _PUBLIC = {
-    "EpochReport": "fitting",
+    "Ablation": "ablation",
+    "AblationRow": "ablation",
+    "EpochReport": "checkpoint",
     "ModelBundle": "bundle",
     "PredictRequest": "prediction",
     "PredictedCells": "prediction",
     "PrtsNetwork": "network",
+    "Section": "sections",
     "SplitPlan": "splitting",
     "SplitRequest": "splitting",
     "TrainRequest": "requests",
+    "TrainedSlide": "bundle",
+    "WholePlan": "splitting",
+    "ablate": "ablation",
     "load_bundle": "bundle_folder",
     "plan_split": "splitting",
     "predict": "prediction",
     "split_spatially": "splitting",
     "train": "training",
+    "train_sections": "training",
+    "unlike_words": "similarity",
 }
 
 __all__ = [
+    "Ablation",
+    "AblationRow",
     "EpochReport",
     "ModelBundle",
     "PredictRequest",
     "PredictedCells",
     "PrtsNetwork",
+    "Section",
     "SplitPlan",
     "SplitRequest",
     "TrainRequest",
+    "TrainedSlide",
+    "WholePlan",
+    "ablate",
     "load_bundle",
     "plan_split",
     "predict",
     "split_spatially",
     "train",
+    "train_sections",
+    "unlike_words",
 ]
 
 

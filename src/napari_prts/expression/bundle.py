@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-from napari_prts.errors import ModelError
+from napari_prts.errors import ExpressionError, ModelError
 from napari_prts.expression.scaling import FeatureScaling, GeneScaling
 from napari_prts.expression.similarity import TrainingCells
-from napari_prts.expression.splitting import SplitPlan
+from napari_prts.expression.splitting import Plan, plan_from_dict
 from napari_prts.slide.quality_reference import QualityReference
 
 if TYPE_CHECKING:
@@ -23,6 +24,32 @@ if TYPE_CHECKING:
     from napari_prts.features import Features
 
 NETWORK_PREFIX = "network."
+# Mean and standard deviation of a section from fewer cells say more of these cells than
+# of the section.
+FEWEST_TO_STANDARDISE = 100
+
+
+@dataclass(frozen=True)
+class TrainedSlide:
+    """A slide that a model was trained on.
+
+    Parameters
+    ----------
+    fingerprint, name : str
+        Of the slide.
+    mpp : float
+        um per pixel of level 0, then.
+    plan : SplitPlan or WholePlan
+        Which of its cells trained.
+    """
+
+    fingerprint: str
+    name: str
+    mpp: float
+    plan: Plan
+
+
+_COUNTS = "training.counts."
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +60,15 @@ class ModelBundle:
     ----------
     card : dict
         JSON values: ``genes``, ``encoder``, ``encoder_key``, ``encoder_mpp``,
-        ``encoder_settings``, ``features`` (how many, and which), ``network``,
-        ``threshold``, ``loss``, ``distance``, ``training`` (from what, and where the
-        split lies), ``metrics``, ``versions``; ``quality_reference`` if it was measured.
+        ``encoder_settings``, ``features`` (how many, which, and how standardised),
+        ``network``, ``threshold``, ``loss``, ``distance``, ``training`` (from which
+        slides, and where the split lies on each), ``metrics``, ``versions``;
+        ``quality_reference`` if it was measured.
     arrays : dict of ndarray
         ``network.*`` the network's state, ``features.mean``, ``features.std``,
-        ``genes.minimum``, ``genes.span``, ``training.rows``.
+        ``genes.minimum``, ``genes.span``, ``training.rows``; ``training.counts.*``
+        (their raw counts, not in older models); ``sections.mean``, ``sections.std``
+        where each section has its own.
 
     Raises
     ------
@@ -67,6 +97,30 @@ class ModelBundle:
         rows = self.arrays.get("training.rows")
         if rows is None or rows.ndim != 2 or rows.shape[1] != features or not len(rows):
             raise ModelError("The model is damaged: its sample of training cells does not fit.")
+        self._check_sections()
+        self._check_counts(len(rows))
+
+    def _check_sections(self) -> None:
+        if self.standardise == "all":
+            return
+        shape = (len(self.card["training"]["slides"]), self.feature_count)
+        parts = [self.arrays.get(name) for name in ("sections.mean", "sections.std")]
+        if any(part is None or part.shape != shape for part in parts):
+            raise ModelError("The model is damaged: the scaling of its sections does not fit.")
+
+    def _check_counts(self, rows: int) -> None:
+        if f"{_COUNTS}data" not in self.arrays:
+            return
+        try:
+            counts = self.training_counts
+            assert counts is not None
+            counts.check_format(full_check=True)
+        except (KeyError, ValueError) as error:
+            raise ModelError(
+                "The model is damaged: the counts of its training cells do not fit."
+            ) from error
+        if counts.shape[0] != rows:
+            raise ModelError("The model is damaged: its training cells lack their counts.")
 
     def __repr__(self) -> str:
         return f"<ModelBundle {len(self.genes):,} genes, encoder {self.encoder}, {self.trained_on}>"
@@ -129,12 +183,75 @@ class ModelBundle:
     @property
     def training_cells(self) -> TrainingCells:
         """Sample of the training cells, for the distance."""
-        return TrainingCells(self.arrays["training.rows"], float(self.card["distance"]["scale"]))
+        return TrainingCells.from_card(self.arrays["training.rows"], self.card["distance"])
 
     @property
-    def split(self) -> SplitPlan:
-        """Where the parts lie on the slide that it was trained on."""
-        return SplitPlan.from_dict(self.card["training"]["split"])
+    def training_counts(self) -> sparse.csr_matrix | None:
+        """Raw counts of the sampled training cells, csr (m, genes); None in older models.
+
+        Row i is that of row i of ``training_cells``, and of a predicted cell's
+        ``obs["nearest_training"]``.
+        """
+        if f"{_COUNTS}data" not in self.arrays:
+            return None
+        data, indices, indptr = (
+            self.arrays[f"{_COUNTS}{name}"] for name in ("data", "indices", "indptr")
+        )
+        return sparse.csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, len(self.genes)))
+
+    @property
+    def slides(self) -> tuple[TrainedSlide, ...]:
+        """The slides that it was trained on."""
+        training = self.card["training"]
+        if "slides" not in training:
+            # Format version 1 knew one slide.
+            plan = plan_from_dict(training["split"])
+            mpp = float(training["slide_mpp"])
+            return (TrainedSlide(training["slide_fingerprint"], training["slide_name"], mpp, plan),)
+        return tuple(
+            TrainedSlide(
+                str(slide["fingerprint"]),
+                str(slide["name"]),
+                float(slide["mpp"]),
+                plan_from_dict(slide["split"]),
+            )
+            for slide in training["slides"]
+        )
+
+    @property
+    def standardise(self) -> str:
+        """``"all"``: features by one mean and std; ``"section"``: each slide by its own."""
+        return str(self.card["features"].get("standardise", "all"))
+
+    def standardised(self, matrix: NDArray[np.float32], fingerprint: str) -> NDArray[np.float32]:
+        """Standardise the features of a slide's nuclei.
+
+        Parameters
+        ----------
+        matrix : ndarray of float32, shape (n, features)
+            Those in use; where each section is standardised by its own, of all nuclei
+            of a slide that the model does not know.
+        fingerprint : str
+            Of the slide.
+
+        Raises
+        ------
+        ExpressionError
+            If a new slide has too few nuclei to be standardised by its own.
+        """
+        if self.standardise == "all":
+            return self.feature_scaling.apply(matrix)
+        known = [slide.fingerprint for slide in self.slides]
+        if fingerprint in known:
+            sections = FeatureScaling(self.arrays["sections.mean"], self.arrays["sections.std"])
+            return sections.of(known.index(fingerprint)).apply(matrix)
+        if len(matrix) < FEWEST_TO_STANDARDISE:
+            raise ExpressionError(
+                f"This model standardises the features of a new slide by its own nuclei, and "
+                f"{len(matrix)} are too few: predict {FEWEST_TO_STANDARDISE} or more at once, or "
+                "use a model trained with standardise='all'."
+            )
+        return FeatureScaling.fit(matrix).apply(matrix)
 
     @property
     def quality_reference(self) -> QualityReference | None:

@@ -16,7 +16,9 @@ from napari_prts.expression.bundle import ModelBundle
 from napari_prts.files import written_aside
 
 FORMAT = "napari-prts expression"
-FORMAT_VERSION = 1
+# 2: several slides, standardisation by section, counts of the sampled training cells.
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, 2)
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "card.json"
 
@@ -113,7 +115,7 @@ def load_bundle(folder: Path | str) -> ModelBundle:
     try:
         bundle = ModelBundle(about, arrays)
         bundle.network()
-        _ = bundle.split, bundle.training_cells, bundle.threshold, bundle.use, bundle.trained_on
+        _ = bundle.slides, bundle.training_cells, bundle.threshold, bundle.use, bundle.trained_on
         _ = bundle.quality_reference
     except ModelError as error:
         raise ModelError(f"{folder}: {error} Copy or train the model again.") from error
@@ -149,10 +151,10 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{path} is not the card of a PRTS expression model: choose a folder made by train."
         )
-    if card.get("format_version") != FORMAT_VERSION:
+    if card.get("format_version") not in READ_VERSIONS:
         raise ModelError(
             f"{path} has format version {card.get('format_version')!r}, this napari-prts reads "
-            f"{FORMAT_VERSION}: update napari-prts."
+            f"up to {FORMAT_VERSION}: update napari-prts."
         )
     if missing := [key for key in _REQUIRED if key not in card]:
         raise ModelError(f"{path} lacks {', '.join(missing)}: the model is damaged.")

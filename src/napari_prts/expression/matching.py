@@ -40,6 +40,9 @@ class MeasuredCells:
         (row, column).
     simulated : bool
         Whether the counts were simulated.
+    rates : ndarray of float32, shape (n, genes), or None
+        The true rates of simulated counts where they are known; NaN for a cell
+        whose rate is not.
     """
 
     ids: NDArray[np.int64]
@@ -48,6 +51,7 @@ class MeasuredCells:
     genes: tuple[str, ...]
     centroids_um: NDArray[np.float64]
     simulated: bool
+    rates: NDArray[np.float32] | None = None
 
 
 def chosen_features(features: Features, use: str) -> NDArray[np.float32]:
@@ -81,6 +85,7 @@ def match_measured(
     slide: Slide,
     use: str = "both",
     genes: str = "selected",
+    names: tuple[str, ...] | None = None,
 ) -> MeasuredCells:
     """Find the features and places of measured cells.
 
@@ -98,6 +103,9 @@ def match_measured(
         The slide; its mpp must be known.
     use, genes : str
         See :class:`~napari_prts.expression.TrainRequest`.
+    names : tuple of str, optional
+        The genes to take, in this order, in place of those that ``genes`` chooses; all
+        of them must be there.
 
     Raises
     ------
@@ -118,7 +126,11 @@ def match_measured(
         )
     centroids = nuclei.centroids[nuclei.positions_of(both)].astype(np.float64)
     _check_places(measured, rows, centroids, mpp)
-    columns = _chosen_genes(measured, genes)
+    columns = (
+        selected_genes(measured, genes)
+        if names is None
+        else measured.var_names.get_indexer(list(names))
+    )
     return MeasuredCells(
         both,
         chosen_features(features.take(feature_rows), use),
@@ -126,6 +138,7 @@ def match_measured(
         tuple(str(name) for name in measured.var_names[columns]),
         centroids * mpp,
         bool(said.get("simulated", False)),
+        _true_rates(measured, rows, columns),
     )
 
 
@@ -160,7 +173,14 @@ def _check_places(
         )
 
 
-def _chosen_genes(measured: AnnData, genes: str) -> NDArray[np.intp]:
+def selected_genes(measured: AnnData, genes: str) -> NDArray[np.intp]:
+    """Columns of the genes to learn: ``"selected"`` (if any are marked) or ``"all"``.
+
+    Raises
+    ------
+    ExpressionError
+        If genes are marked, but none as selected.
+    """
     if genes == "all" or "selected" not in measured.var:
         return np.arange(measured.n_vars)
     columns = np.flatnonzero(measured.var["selected"].to_numpy(bool))
@@ -185,3 +205,12 @@ def _raw_counts(
     if not counts.nnz:
         raise ExpressionError("The measured cells have no counts of the genes to learn.")
     return counts
+
+
+def _true_rates(
+    measured: AnnData, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float32] | None:
+    if "true_rate" not in measured.layers:
+        return None
+    taken = measured.layers["true_rate"][rows][:, columns]
+    return np.asarray(taken.toarray() if sparse.issparse(taken) else taken, np.float32)

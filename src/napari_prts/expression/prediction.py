@@ -13,6 +13,8 @@ from napari_prts.errors import ExpressionError
 from napari_prts.expression.bundle import ModelBundle
 from napari_prts.expression.fitting import expected
 from napari_prts.expression.matching import chosen_features
+from napari_prts.expression.nearest import nearest_rows
+from napari_prts.expression.similarity import unlike_training
 from napari_prts.expression.threshold import cut
 from napari_prts.features.device import choose_device
 from napari_prts.jobs import Job, Progress
@@ -109,13 +111,17 @@ def predict(
         ``X`` expected counts (float32), 0 where the probability is below the model's
         threshold; ``layers["p_expressed"]``; ``obs`` id, area_um2, score, distance
         (to the training cells; 1 is farther than 95 % of cells that did not train),
-        split (``"new"`` on another slide than the model's own); ``obsm["spatial"]``
-        (x, y) in level-0 pixels; ``uns["prts"]`` from what.
+        confidence (share of those that lie at least as far), unlike_training (whether the
+        distance is above 1: see :mod:`~napari_prts.expression.similarity`),
+        nearest_training (which of ``bundle.training_cells`` is nearest), split
+        (``"new"`` on another slide than the model's own); ``obsm["spatial"]`` (x, y) in
+        level-0 pixels; ``uns["prts"]`` from what.
 
     Raises
     ------
     ExpressionError
-        If there are no cells.
+        If there are no cells, or too few for a model that standardises each slide by its
+        own.
     ModelError
         If the model does not fit the features.
     NucleiError
@@ -131,7 +137,10 @@ def predict(
     shape = (len(cells), len(bundle.genes))
     yield Progress(0, shape[0], "cells", f"{shape[1]:,} genes")
 
-    standardised = bundle.feature_scaling.apply(chosen_features(features, bundle.use))
+    standardised = bundle.standardised(chosen_features(features, bundle.use), slide.fingerprint)
+    reference = bundle.training_cells
+    distances = reference.distances(standardised)
+    unlike = unlike_training(distances)
     network = bundle.network().to(device)
     expression, probability = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for rows, counts, p in expected(network, standardised, bundle.gene_scaling, request.batch):
@@ -147,19 +156,22 @@ def predict(
             "id": cells.ids,
             "area_um2": (cells.areas * mpp**2).astype(np.float32),
             "score": cells.scores,
-            "distance": bundle.training_cells.distances(standardised),
+            "distance": distances,
+            "confidence": reference.confidence(distances),
+            "unlike_training": unlike,
+            "nearest_training": nearest_rows(bundle.arrays["training.rows"], standardised),
             "split": _parts(cells, slide, bundle),
         },
-        _provenance(features, slide, bundle),
+        {**_provenance(features, slide, bundle), "unlike_training_share": float(unlike.mean())},
     )
 
 
 def _parts(cells: Nuclei, slide: Slide, bundle: ModelBundle) -> NDArray[np.str_]:
-    """The part of the model's own slide that each cell lies in, or ``"new"``."""
-    training = bundle.card["training"]
-    if slide.fingerprint != training["slide_fingerprint"]:
-        return np.full(len(cells), NEW)
-    return bundle.split.label(cells.centroids.astype(np.float64) * training["slide_mpp"])
+    """The part of one of the model's own slides that each cell lies in, or ``"new"``."""
+    for trained in bundle.slides:
+        if trained.fingerprint == slide.fingerprint:
+            return trained.plan.label(cells.centroids.astype(np.float64) * trained.mpp)
+    return np.full(len(cells), NEW)
 
 
 def _table(
@@ -194,7 +206,9 @@ def _provenance(features: Features, slide: Slide, bundle: ModelBundle) -> dict[s
         "slide_fingerprint": slide.fingerprint,
         "mpp": slide.require_mpp(),
         "model_hash": bundle.hash,
-        "model_slide_fingerprint": str(bundle.card["training"]["slide_fingerprint"]),
+        "model_slide_fingerprint": bundle.slides[0].fingerprint,
+        "model_slides": [trained.name for trained in bundle.slides],
+        "standardise": bundle.standardise,
         "threshold": bundle.threshold,
         "encoder": features.encoder,
         "encoder_key": features.encoder_key,

@@ -17,7 +17,7 @@ class FeatureScaling:
 
     Parameters
     ----------
-    mean, std : ndarray of float32, shape (features,)
+    mean, std : ndarray of float32, shape (features,), or (sections, features)
         ``std`` is 1 for a feature that is the same in all training cells.
     """
 
@@ -36,6 +36,10 @@ class FeatureScaling:
     def apply(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """Standardise, (cells, features)."""
         return (matrix - self.mean) / self.std
+
+    def of(self, section: int) -> FeatureScaling:
+        """Give one section's scaling, where these are of several, (sections, features)."""
+        return FeatureScaling(self.mean[section], self.std[section])
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +73,22 @@ class GeneScaling:
             span[filled] = np.maximum.reduceat(columns.data, starts) - minimum[filled]
         return cls(minimum, span)
 
+    def scaled(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
+        """Scale the non-zero counts, shape (number stored,), in the order of ``counts.data``.
+
+        Parameters
+        ----------
+        counts : csr matrix, shape (cells, genes)
+            Without stored zeros.
+        """
+        genes = counts.indices
+        span = self.span[genes]
+        above = counts.data.astype(np.float32) - self.minimum[genes]
+        # A gene with a single value has no span: all of it scales to 0.
+        scaled: NDArray[np.float32] = np.zeros_like(above)
+        np.divide(above, span, out=scaled, where=span > 0)
+        return scaled
+
     def targets(self, counts: sparse.csr_matrix) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Scale counts.
 
@@ -81,11 +101,11 @@ class GeneScaling:
         scaled, expressed : ndarray of float32, shape (cells, genes)
             ``expressed`` is 1 where the count is above zero, else 0.
         """
-        dense = counts.toarray().astype(np.float32, copy=False)
-        expressed = (dense > 0).astype(np.float32)
-        divisor = np.where(self.span > 0, self.span, 1).astype(np.float32)
-        single = (self.span > 0).astype(np.float32)
-        return (dense - self.minimum) / divisor * single * expressed, expressed
+        stored = sparse.csr_matrix(counts, dtype=np.float32, copy=True)
+        stored.eliminate_zeros()
+        expressed = (stored.toarray() > 0).astype(np.float32)
+        stored.data = self.scaled(stored)
+        return stored.toarray(), expressed
 
     def counts(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn scaled expression into counts, not below a gene's smallest one, (cells, genes)."""

@@ -96,7 +96,7 @@ class SplitPlan:
 
     def as_dict(self) -> dict[str, Any]:
         """Give the plan as JSON values; infinity becomes None."""
-        edges = {name: getattr(self, name) for name in _EDGES}
+        edges = {name: getattr(self, name) for name in _OPEN}
         finite = {name: edge if math.isfinite(edge) else None for name, edge in edges.items()}
         return {"axis": ("row", "column")[self.axis], **finite}
 
@@ -104,15 +104,68 @@ class SplitPlan:
     def from_dict(cls, values: dict[str, Any]) -> SplitPlan:
         """Read what :meth:`as_dict` gave."""
         edges = {
-            name: -math.inf if values[name] is None else float(values[name]) for name in _EDGES
+            name: towards if values[name] is None else float(values[name])
+            for name, towards in _OPEN.items()
         }
         return cls(("row", "column").index(values["axis"]), **edges)
 
 
-_EDGES = ("test_end", "train_start", "train_end", "validation_start")
+@dataclass(frozen=True)
+class WholePlan:
+    """A section that belongs to one part as a whole.
+
+    Parameters
+    ----------
+    part : str
+        ``"train"``, ``"validation"`` or ``"test"``.
+    """
+
+    part: str
+
+    def label(self, centroids_um: NDArray[np.floating]) -> NDArray[np.str_]:
+        """Tell the part of each cell, shape (n,), as :meth:`SplitPlan.label` does."""
+        return np.full(len(centroids_um), self.part, dtype="<U10")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the plan as JSON values."""
+        return {"whole": self.part}
 
 
-def plan_split(centroids_um: NDArray[np.floating], request: SplitRequest) -> SplitPlan:
+Plan = SplitPlan | WholePlan
+
+# Where an edge that is None in a card lies: there is no such part beyond it.
+_OPEN = {
+    "test_end": -math.inf,
+    "train_start": -math.inf,
+    "train_end": math.inf,
+    "validation_start": math.inf,
+}
+
+
+def plan_from_dict(values: dict[str, Any]) -> Plan:
+    """Read what a plan's ``as_dict`` gave.
+
+    Raises
+    ------
+    ValueError
+        If it names no part.
+    KeyError
+        If an edge is missing.
+    """
+    if "whole" not in values:
+        return SplitPlan.from_dict(values)
+    if values["whole"] not in (TRAIN, VALIDATION, TEST):
+        raise ValueError(f"{values['whole']!r} is no part")
+    return WholePlan(values["whole"])
+
+
+def plan_split(
+    centroids_um: NDArray[np.floating],
+    request: SplitRequest,
+    *,
+    test: bool = True,
+    validation: bool = True,
+) -> SplitPlan:
     """Place the parts so that they hold the wanted shares of the cells.
 
     The gaps are taken from the training part.
@@ -123,6 +176,8 @@ def plan_split(centroids_um: NDArray[np.floating], request: SplitRequest) -> Spl
         (row, column) in um.
     request : SplitRequest
         Shares and gap.
+    test, validation : bool
+        False where whole other sections are that part.
 
     Raises
     ------
@@ -130,6 +185,7 @@ def plan_split(centroids_um: NDArray[np.floating], request: SplitRequest) -> Spl
         If a part would hold fewer than 20 cells.
     """
     centroids_um = np.asarray(centroids_um, np.float64)
+    test = test and request.test > 0
     count = len(centroids_um)
     if count < FEWEST_CELLS:
         raise ExpressionError(
@@ -139,14 +195,16 @@ def plan_split(centroids_um: NDArray[np.floating], request: SplitRequest) -> Spl
     axis = int(np.argmax(np.ptp(centroids_um, axis=0)))
     place = np.sort(centroids_um[:, axis])
     test_end = train_start = -math.inf
-    if request.test > 0:
+    train_end = validation_start = math.inf
+    if test:
         test_end = float(place[min(round(request.test * count), count - 1)])
         train_start = test_end + request.gap_um
-    validation_start = float(place[count - max(round(request.validation * count), 1)])
-    plan = SplitPlan(
-        axis, test_end, train_start, validation_start - request.gap_um, validation_start
-    )
-    _check(plan.label(centroids_um), request, float(place[-1] - place[0]))
+    if validation:
+        validation_start = float(place[count - max(round(request.validation * count), 1)])
+        train_end = validation_start - request.gap_um
+    plan = SplitPlan(axis, test_end, train_start, train_end, validation_start)
+    wanted = [TRAIN] + ([VALIDATION] if validation else []) + ([TEST] if test else [])
+    _check(plan.label(centroids_um), wanted, request.gap_um, float(place[-1] - place[0]))
     return plan
 
 
@@ -175,14 +233,13 @@ def split_spatially(
     return plan_split(centroids_um, request or SplitRequest()).label(centroids_um)
 
 
-def _check(parts: NDArray[np.str_], request: SplitRequest, length_um: float) -> None:
-    wanted = [TRAIN, VALIDATION] + ([TEST] if request.test > 0 else [])
+def _check(parts: NDArray[np.str_], wanted: list[str], gap_um: float, length_um: float) -> None:
     counts = {part: int((parts == part).sum()) for part in wanted}
     if min(counts.values()) >= FEWEST_CELLS:
         return
     found = ", ".join(f"{number} for {part}" for part, number in counts.items())
     raise ExpressionError(
         f"Too few of the {len(parts)} measured cells remain ({found}; {FEWEST_CELLS} are needed "
-        f"for each) beside gaps of {request.gap_um:g} um on a section {length_um:.0f} um long: use "
+        f"for each) beside gaps of {gap_um:g} um on a section {length_um:.0f} um long: use "
         "a larger section, more cells, or a smaller gap."
     )

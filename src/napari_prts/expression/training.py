@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from importlib.metadata import version
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_prts.correlation import mean_pcc
 from napari_prts.expression.bundle import NETWORK_PREFIX, ModelBundle
-from napari_prts.expression.fitting import Cells, EpochReport, Fitted, expected_of_all, fit
-from napari_prts.expression.matching import MeasuredCells, match_measured
-from napari_prts.expression.network import WIDTHS
+from napari_prts.expression.card import VERSIONS_OF, training_card
+from napari_prts.expression.checkpoint import CANCELLED, Checkpoint, digest_of
+from napari_prts.expression.fitting import (
+    EpochReport,
+    Fitted,
+    Fitting,
+    Within,
+    expected,
+    steady_threads,
+)
+from napari_prts.expression.pcc_sums import PccSums
+from napari_prts.expression.preparing import Prepared, prepare
 from napari_prts.expression.requests import TrainRequest
-from napari_prts.expression.scaling import FeatureScaling, GeneScaling
-from napari_prts.expression.similarity import NEIGHBOUR, TrainingCells
-from napari_prts.expression.splitting import TEST, TRAIN, VALIDATION, SplitPlan, plan_split
-from napari_prts.expression.threshold import choose_threshold, cut
+from napari_prts.expression.sections import Section
+from napari_prts.expression.splitting import TEST, TRAIN, VALIDATION
+from napari_prts.expression.threshold import ThresholdSums, cut
 from napari_prts.features.device import choose_device
 from napari_prts.jobs import Job, Progress
-from napari_prts.slide.quality import slide_quality
-from napari_prts.slide.quality_reference import CARD_KEY, QualityReference
 
 if TYPE_CHECKING:
+    import torch
     from anndata import AnnData
 
     from napari_prts.features import Features
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
 
-_VERSIONS = ("napari-prts", "torch", "numpy", "anndata")
+# What a request says that changes no number of the model.
+_NO_MATTER = ("keep", "checkpoints", "checkpoint_every_s", "device")
 
 
 def train(
@@ -42,8 +47,6 @@ def train(
     request: TrainRequest | None = None,
 ) -> Job[ModelBundle]:
     """Train the PRTS network on the measured cells of one slide.
-
-    Closing the job cancels it; nothing is written in any case.
 
     Parameters
     ----------
@@ -61,7 +64,7 @@ def train(
     Yields
     ------
     Progress
-        In epochs; ``partial`` is an :class:`~napari_prts.expression.EpochReport`.
+        As :func:`train_sections` does.
 
     Returns
     -------
@@ -76,123 +79,168 @@ def train(
     ModelError
         If the features are not usable.
     """
+    return (yield from train_sections([Section(features, measured, nuclei, slide)], request))
+
+
+def train_sections(
+    sections: Sequence[Section], request: TrainRequest | None = None
+) -> Job[ModelBundle]:
+    """Train the PRTS network on the measured cells of several slides.
+
+    Closing the job, Ctrl-C or SIGTERM cancel it, within a step of training. The best
+    model so far is then written to ``request.keep``, if that is given and an epoch is
+    over, and the state to ``request.checkpoints``; otherwise nothing is written.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+        One or more, their features by the same encoder. Only genes that all of them
+        have are learned.
+    request : TrainRequest, optional
+        The paper's values by default.
+
+    Yields
+    ------
+    Progress
+        In epochs; after each of them ``partial`` is an
+        :class:`~napari_prts.expression.EpochReport`, in between it is None.
+
+    Returns
+    -------
+    ModelBundle
+        The model with the lowest validation loss.
+
+    Raises
+    ------
+    ExpressionError
+        If the sections do not belong together (one given twice, different encoders or
+        genes), the cells are too few, not raw counts, or belong to another slide or
+        other nuclei, or if training diverges.
+    ModelError
+        If the features are not usable, or the best model cannot be written on cancelling.
+    """
     request = request or TrainRequest()
     device = choose_device(request.device)
-    cells = match_measured(features, measured, nuclei, slide, request.use, request.genes)
-    plan = plan_split(cells.centroids_um, request.split)
-    parts = plan.label(cells.centroids_um)
-    counted = Counter(parts.tolist())
-    note = f"{counted[TRAIN]:,} cells, {len(cells.genes):,} genes, {device.type}"
+    prepared = prepare(sections, request)
+    note = f"{prepared.total[TRAIN]:,} cells, {len(prepared.genes):,} genes, {device.type}"
     yield Progress(0, request.epochs, "epochs", note)
+    checkpoint = _checkpoint(prepared, request, device)
+    parts = prepared.parts
+    with steady_threads():
+        fitting = Fitting(
+            parts[TRAIN], parts[VALIDATION], prepared.scaling, request, device, checkpoint
+        )
+        try:
+            fitted = yield from _reported(fitting, checkpoint, request.epochs)
+        except CANCELLED:
+            if request.keep is not None and fitting.best is not None:
+                _finished(prepared, request, fitting.best, cancelled=True).save(request.keep)
+            raise
+        return _finished(prepared, request, fitted, cancelled=False)
 
-    feature_scaling = FeatureScaling.fit(cells.features[parts == TRAIN])
-    standardised = feature_scaling.apply(cells.features)
-    split = {
-        part: Cells(standardised[parts == part], cells.counts[parts == part])
-        for part in (TRAIN, VALIDATION, TEST)
+
+def _checkpoint(
+    prepared: Prepared, request: TrainRequest, device: torch.device
+) -> Checkpoint | None:
+    if request.checkpoints is None:
+        return None
+    from dataclasses import asdict
+    from importlib.metadata import version
+
+    learned = [prepared.parts[part] for part in (TRAIN, VALIDATION)]
+    key = {
+        "request": {
+            name: value for name, value in asdict(request).items() if name not in _NO_MATTER
+        },
+        "device": device.type,
+        "genes": list(prepared.genes),
+        "cells": [
+            digest_of(cells.features, cells.counts.indptr, cells.counts.indices, cells.counts.data)
+            for cells in learned
+        ],
+        "versions": {name: version(name) for name in VERSIONS_OF},
     }
-    scaling = GeneScaling.fit(split[TRAIN].counts)
-    epochs = fit(split[TRAIN], split[VALIDATION], scaling, request, device)
-    fitted = yield from _reported(epochs, request.epochs)
-    reference = TrainingCells.fit(split[TRAIN].features, split[VALIDATION].features, request.seed)
+    return Checkpoint(request.checkpoints, key, request.checkpoint_every_s)
+
+
+def _reported(fitting: Fitting, checkpoint: Checkpoint | None, total: int) -> Job[Fitted]:
+    """Turn reports into progress; returns what the fit returns."""
+    epochs = fitting.epochs()
+    words = f"going on after epoch {fitting.resumed}" if fitting.resumed else ""
+    try:
+        while True:
+            try:
+                report = next(epochs)
+            except StopIteration as stop:
+                fitted: Fitted = stop.value
+                return fitted
+            if isinstance(report, Within):
+                note = f"epoch {report.epoch}: {report.share:.0%}"
+                note = f"{note}; {words}" if words else note
+                yield Progress(report.epoch - 1, total, "epochs", note)
+                continue
+            words = _words(report, checkpoint)
+            yield Progress(report.epoch, total, "epochs", words, report)
+    finally:
+        epochs.close()
+
+
+def _words(report: EpochReport, checkpoint: Checkpoint | None) -> str:
+    words = f"loss {report.validation_loss:.3f}, PCC {report.validation_pcc:.3f} (validation)"
+    return f"{words}; {checkpoint.problem}" if checkpoint and checkpoint.problem else words
+
+
+def _finished(
+    prepared: Prepared, request: TrainRequest, fitted: Fitted, *, cancelled: bool
+) -> ModelBundle:
+    """Make the bundle: threshold chosen on validation cells, test cells scored with it."""
+    card = training_card(prepared, request)
+    card["training"]["cancelled"] = cancelled
     arrays = {
         **{f"{NETWORK_PREFIX}{name}": value.numpy() for name, value in fitted.state.items()},
-        "features.mean": feature_scaling.mean,
-        "features.std": feature_scaling.std,
-        "genes.minimum": scaling.minimum,
-        "genes.span": scaling.span,
-        "training.rows": reference.rows,
+        **prepared.arrays(),
     }
-    card = _card(features, cells, slide, plan, counted, request, reference.scale)
-    return _scored(ModelBundle(card, arrays), split, fitted)
-
-
-def _reported(epochs: Any, total: int) -> Job[Fitted]:
-    """Turn reports into progress; returns what the fit returns."""
-    while True:
-        try:
-            report: EpochReport = next(epochs)
-        except StopIteration as stop:
-            fitted: Fitted = stop.value
-            return fitted
-        note = f"loss {report.validation_loss:.3f}, PCC {report.validation_pcc:.3f} (validation)"
-        yield Progress(report.epoch, total, "epochs", note, report)
-
-
-def _card(
-    features: Features,
-    cells: MeasuredCells,
-    slide: Slide,
-    plan: SplitPlan,
-    counted: Counter[str],
-    request: TrainRequest,
-    distance_scale: float,
-) -> dict[str, Any]:
-    return {
-        "genes": list(cells.genes),
-        "encoder": features.encoder,
-        "encoder_key": features.encoder_key,
-        "encoder_mpp": float(features.mpp),
-        "encoder_settings": dict(features.settings),
-        "features": {
-            "use": request.use,
-            "count": int(cells.features.shape[1]),
-            "context": int(features.context.shape[1]),
-            "local": int(features.local.shape[1]),
-        },
-        "network": {"widths": list(WIDTHS)},
-        "threshold": 0.0,
-        "expression": "probability x count if expressed; 0 where probability < threshold",
-        "loss": request.loss,
-        "distance": {"neighbour": NEIGHBOUR, "scale": distance_scale},
-        "training": {
-            "slide_fingerprint": slide.fingerprint,
-            "slide_name": slide.path.name if slide.path else slide.name,
-            "slide_mpp": slide.require_mpp(),
-            "simulated": cells.simulated,
-            "cells": {part: counted[part] for part in sorted(counted)},
-            "split": plan.as_dict(),
-            "gap_um": request.split.gap_um,
-            "epochs": request.epochs,
-            "batch": request.batch,
-            "learning_rate": request.learning_rate,
-            "weight_decay": request.weight_decay,
-            "patience": request.patience,
-            "seed": request.seed,
-        },
-        **_reference(slide),
-        "metrics": {},
-        "versions": {name: version(name) for name in _VERSIONS},
-    }
-
-
-def _reference(slide: Slide) -> dict[str, Any]:
-    """Stain and focus of the slide, for the card; nothing if it shows no stained tissue."""
-    quality = slide_quality(slide)
-    if quality.haematoxylin is None:
-        return {}
-    return {CARD_KEY: QualityReference.of([quality]).as_dict()}
-
-
-def _scored(bundle: ModelBundle, split: dict[str, Cells], fitted: Fitted) -> ModelBundle:
-    """Choose the threshold on validation cells, then score the test cells with it."""
-    network, scaling = bundle.network(), bundle.gene_scaling
-
-    def predicted(part: str) -> tuple[NDArray[np.float32], ...]:
-        cells = split[part]
-        return (*expected_of_all(network, cells.features, scaling), cells.counts.toarray())
-
-    threshold, pcc = choose_threshold(*predicted(VALIDATION))
+    bundle = ModelBundle(card, arrays)
+    threshold, pcc = _threshold(bundle, prepared)
     metrics: dict[str, Any] = {
         "epochs_run": fitted.epochs,
         "best_epoch": fitted.report.epoch,
         "train_loss": fitted.report.train_loss,
         "validation_loss": fitted.report.validation_loss,
         "validation_pcc": pcc,
-        "test_pcc": None,
+        **_test_scores(bundle, prepared, threshold),
     }
-    if len(split[TEST]):
-        counts, probability, measured = predicted(TEST)
-        final = cut(np.log1p(counts), probability, threshold)
-        metrics["test_pcc"] = mean_pcc(final, np.log1p(measured))
-    return ModelBundle({**bundle.card, "threshold": threshold, "metrics": metrics}, bundle.arrays)
+    return ModelBundle({**card, "threshold": threshold, "metrics": metrics}, arrays)
+
+
+def _threshold(bundle: ModelBundle, prepared: Prepared) -> tuple[float, float]:
+    cells, sums = prepared.parts[VALIDATION], ThresholdSums(len(bundle.genes))
+    for rows, counts, probability in expected(
+        bundle.network(), cells.features, bundle.gene_scaling
+    ):
+        sums.add(counts, probability, cells.counts[rows].toarray())
+    return sums.best()
+
+
+def _test_scores(bundle: ModelBundle, prepared: Prepared, threshold: float) -> dict[str, Any]:
+    """Mean PCC on the test cells, and what the true rates score there, if they are known."""
+    cells, rates = prepared.parts[TEST], prepared.rates
+    if not len(cells):
+        return {"test_pcc": None, "test_ceiling": None, "test_share_of_ceiling": None}
+    all_of_them, ours, best = (PccSums(len(bundle.genes)) for _ in range(3))
+    for rows, counts, probability in expected(
+        bundle.network(), cells.features, bundle.gene_scaling
+    ):
+        found = cut(np.log1p(counts), probability, threshold)
+        measured = np.log1p(cells.counts[rows].toarray())
+        all_of_them.add(found, measured)
+        if rates is not None:
+            known = np.isfinite(rates[rows]).all(1)
+            ours.add(found[known], measured[known])
+            best.add(np.log1p(rates[rows][known]), measured[known])
+    ceiling = best.mean()
+    return {
+        "test_pcc": all_of_them.mean(),
+        "test_ceiling": ceiling if ceiling > 0 else None,
+        "test_share_of_ceiling": ours.mean() / ceiling if ceiling > 0 else None,
+    }

@@ -6,14 +6,16 @@ and returns its result, so that it can run in a thread beside the window.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_prts.errors import ExpressionError
-from napari_prts.expression import TrainRequest, load_bundle
+from napari_prts.expression import Section, TrainRequest, ablate, load_bundle, train_sections
 from napari_prts.expression import predict as predict_expression
-from napari_prts.expression import train as train_expression
+from napari_prts.expression.ablation import BASELINE
+from napari_prts.expression.requests import USES
 from napari_prts.features import ExtractRequest, FeatureStore, extract
 from napari_prts.jobs import Job
 from napari_prts.slide.quality import slide_quality_job
@@ -21,7 +23,7 @@ from napari_prts.slide.quality import slide_quality_job
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from napari_prts.expression import ModelBundle
+    from napari_prts.expression import Ablation, ModelBundle
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
 
@@ -45,9 +47,28 @@ class PredictionRequest:
     device: str = "auto"
 
 
+@dataclass(frozen=True, eq=False)
+class MeasuredSlide:
+    """A slide with its nuclei and their measured counts.
+
+    Parameters
+    ----------
+    slide : Slide
+        The slide; its mpp must be known.
+    nuclei : Nuclei
+        Its nuclei.
+    measured : AnnData
+        Their counts, as :func:`napari_prts.visium_hd.measure` gives.
+    """
+
+    slide: Slide
+    nuclei: Nuclei
+    measured: AnnData
+
+
 @dataclass(frozen=True)
 class StudyTrainRequest:
-    """Train a model on the study's own slide.
+    """Train a model on measured slides.
 
     Parameters
     ----------
@@ -114,8 +135,7 @@ def train_job(
     Yields
     ------
     Progress
-        In windows of the slide whose quality is measured, then in nuclei encoded, then in
-        epochs.
+        As :func:`train_sections_job` does.
 
     Returns
     -------
@@ -127,12 +147,94 @@ def train_job(
     ExpressionError
         If there are no nuclei, or too few measured cells.
     """
-    _require(nuclei)
-    # The training asks for it too: measured here, it can be cancelled, and is remembered.
-    yield from slide_quality_job(slide)
-    wanted = ExtractRequest(encoder=request.encoder, device=request.device)
-    features = yield from extract(slide, nuclei, wanted, store)
-    return (yield from train_expression(features, measured, nuclei, slide, request.training))
+    return (yield from train_sections_job([MeasuredSlide(slide, nuclei, measured)], request, store))
+
+
+def train_sections_job(
+    slides: Sequence[MeasuredSlide], request: StudyTrainRequest, store: FeatureStore
+) -> Job[ModelBundle]:
+    """Encode the nuclei of several slides that the store does not hold, then train on them.
+
+    What is kept when the job is closed is said by ``request.training``, see
+    :func:`napari_prts.expression.train_sections`.
+
+    Yields
+    ------
+    Progress
+        For each slide in windows whose quality is measured, then in nuclei encoded; at
+        last in epochs, with an :class:`~napari_prts.expression.EpochReport` after each.
+
+    Returns
+    -------
+    ModelBundle
+        The model with the lowest validation loss.
+
+    Raises
+    ------
+    ExpressionError
+        If there are no nuclei, too few measured cells, or slides that do not belong
+        together.
+    """
+    sections = yield from _encoded(slides, request.encoder, request.device, store)
+    return (yield from train_sections(sections, request.training))
+
+
+def ablate_job(
+    slides: Sequence[MeasuredSlide],
+    request: StudyTrainRequest,
+    store: FeatureStore,
+    encoders: Sequence[str] = (),
+    uses: Sequence[str] = USES,
+) -> Job[Ablation]:
+    """Train with several encoders and parts of their features, the morphology baseline among them.
+
+    Parameters
+    ----------
+    slides : sequence of MeasuredSlide
+        One or more.
+    request : StudyTrainRequest
+        The encoder to judge and how to train.
+    store : FeatureStore
+        Where features are kept.
+    encoders : sequence of str
+        More encoders.
+    uses : sequence of str
+        Some of ``"both"``, ``"local"`` and ``"global"``.
+
+    Yields
+    ------
+    Progress
+        In windows, in nuclei of each encoder, then in epochs of all trainings.
+
+    Returns
+    -------
+    Ablation
+        The table and the models.
+
+    Raises
+    ------
+    ExpressionError
+        As :func:`train_sections_job` does.
+    """
+    wanted = dict.fromkeys([BASELINE, request.encoder, *encoders])
+    sections = {}
+    for encoder in wanted:
+        sections[encoder] = yield from _encoded(slides, encoder, request.device, store)
+    return (yield from ablate(sections, request.training, uses))
+
+
+def _encoded(
+    slides: Sequence[MeasuredSlide], encoder: str, device: str, store: FeatureStore
+) -> Job[list[Section]]:
+    sections = []
+    for each in slides:
+        _require(each.nuclei)
+        # The training asks for it too: measured here, it can be cancelled, and is remembered.
+        yield from slide_quality_job(each.slide)
+        wanted = ExtractRequest(encoder=encoder, device=device)
+        features = yield from extract(each.slide, each.nuclei, wanted, store)
+        sections.append(Section(features, each.measured, each.nuclei, each.slide))
+    return sections
 
 
 def _require(nuclei: Nuclei) -> None:

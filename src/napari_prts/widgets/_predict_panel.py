@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QFileDialog,
-    QFormLayout,
-    QGroupBox,
-    QLabel,
-    QSpinBox,
-    QVBoxLayout,
-)
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QLabel, QVBoxLayout
 
 from napari_prts.errors import PrtsError
 from napari_prts.viewer.expression_view import is_simulated
 from napari_prts.widgets._jobs import Task
 from napari_prts.widgets._panel import Panel, button, folded
+from napari_prts.widgets._training import TrainingSection
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -29,8 +21,6 @@ if TYPE_CHECKING:
     from napari_prts.expression import ModelBundle
     from napari_prts.jobs import Job
     from napari_prts.study import Study
-
-ENCODERS = ("morphology", "hipt-vit256")
 
 
 class PredictPanel(Panel):
@@ -70,38 +60,17 @@ class PredictPanel(Panel):
         self.measure_button = button(
             "Open Visium HD folder…", "Space Ranger's outs, binned_outputs or square_002um folder"
         )
-        self.train_button = button(
-            "Train a model on it", "Train PRTS on this slide's measured cells"
-        )
-        for widget in (self.measured_label, self.measure_button, self.train_button):
+        self.training = TrainingSection(self.session, self)
+        for widget in (self.measured_label, self.measure_button, self.training):
             layout.addWidget(widget)
         self.measure_button.clicked.connect(self._choose_measured)
-        self.train_button.clicked.connect(self.train)
         return box
 
     def _build_advanced(self) -> Any:
         section, _, layout = folded("Advanced")
-        self.encoder = QComboBox()
-        self.encoder.addItems(ENCODERS)
-        self.encoder.setEditable(True)
-        self.encoder.setToolTip(
-            "What training looks at. morphology needs no weights; hipt-vit256 is the paper's; "
-            "any timm vision transformer works by name or file."
-        )
-        self.epochs = QSpinBox()
-        self.epochs.setRange(1, 1000)
-        self.epochs.setValue(100)
-        self.epochs.setToolTip("At most; training stops when it no longer gets better.")
-        self.seed = QSpinBox()
-        self.seed.setToolTip("The same seed gives the same model.")
         self.automatic = QCheckBox("Predict again after corrections")
         self.automatic.setChecked(True)
         self.automatic.setToolTip("Only new and changed nuclei are encoded again.")
-        form = QFormLayout()
-        form.addRow("Encoder", self.encoder)
-        form.addRow("Epochs", self.epochs)
-        form.addRow("Seed", self.seed)
-        layout.addLayout(form)
         layout.addWidget(self.automatic)
         return section
 
@@ -128,7 +97,6 @@ class PredictPanel(Panel):
         self.predict_button.setEnabled(ready and model is not None)
         self.model_button.setEnabled(study is not None)
         self.measure_button.setEnabled(ready)
-        self.train_button.setEnabled(ready and measured is not None)
         self.save_button.setEnabled(study is not None and study.predicted is not None)
         self.state.setText(self._words(study))
         self.model_label.setText(describe_model(model))
@@ -170,7 +138,10 @@ class PredictPanel(Panel):
 
     def _warn(self, predicted: AnnData) -> None:
         """Say once what the model has not seen, not again after each correction."""
-        warnings = predicted.uns["prts"].get("quality", {}).get("warnings", ())
+        from napari_prts.expression import unlike_words
+
+        warnings = [*predicted.uns["prts"].get("quality", {}).get("warnings", ())]
+        warnings += filter(None, [unlike_words(predicted)])
         for warning in warnings:
             if warning not in self._warned:
                 show_warning(warning)
@@ -220,27 +191,6 @@ class PredictPanel(Panel):
             return job
 
         self.session.jobs.submit(Task(self.tag, "Reading Visium HD", make, study.set_measured))
-
-    def train(self) -> None:
-        """Train a model on the measured cells, in the background."""
-        study = self.study
-        if study is None or study.measured is None:
-            return
-        from napari_prts.expression import TrainRequest
-        from napari_prts.study import StudyTrainRequest
-
-        request = StudyTrainRequest(
-            encoder=self.encoder.currentText().strip(),
-            training=TrainRequest(epochs=self.epochs.value(), seed=self.seed.value()),
-        )
-        slide, nuclei, measured = study.slide, study.nuclei, study.measured
-
-        def make() -> Job[ModelBundle]:
-            from napari_prts.study.jobs import train_job
-
-            return train_job(slide, nuclei, measured, request, study.store)
-
-        self.session.jobs.submit(Task(self.tag, "Training", make, study.set_model))
 
     def _choose_save(self) -> None:
         path, _ = QFileDialog.getSaveFileName(
