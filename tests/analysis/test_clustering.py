@@ -133,3 +133,15 @@ def test_impossible_requests_are_refused(wrong) -> None:
 def test_as_few_as_ten_cells_can_be_grouped() -> None:
     few = run(cluster(two_types(cells=10, genes=6)))
     assert few.obsm["X_umap"].shape == (10, 2)
+
+
+def test_a_whole_section_of_cells() -> None:
+    """Above 8,192 cells scanpy looks for neighbours in another way."""
+    rng = np.random.default_rng(0)
+    kind = np.arange(9000) % 2
+    rates = np.where(np.arange(40)[None] // 20 == kind[:, None], 4.0, 0.5)
+    many = AnnData(sparse.csr_matrix(rng.poisson(rates).astype(np.float32)))
+    many.obs["id"] = np.arange(9000)
+    clustered = run(cluster(many, ClusterRequest(resolution=0.1, umap=False)))
+    pairs = {*zip(kind, clustered.obs["leiden"], strict=True)}
+    assert len(pairs) == clustered.obs["leiden"].nunique() >= 2

@@ -80,7 +80,7 @@ def _encoders() -> list[str]:
 
     kept = find_weights(HIPT_VIT256) or models_folder() / HIPT_VIT256.filename
     return [
-        "morphology: needs no weights",
+        "morphology, texture, unet: need no weights; A+B is both side by side",
         f"{HIPT_VIT256.name}: {_cached(kept)}; licence {HIPT_VIT256.licence}",
         "hf-hub:NAME: asks for the licence of each before its first download",
     ]

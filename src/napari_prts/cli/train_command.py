@@ -65,8 +65,8 @@ def train(
         typer.Option(
             "--encoder",
             metavar="NAME|PATH",
-            help="morphology (needs no weights), hipt-vit256, hf-hub:NAME, a timm ViT name, "
-            "or a file with weights.",
+            help="morphology, texture, unet (need no weights), hipt-vit256, hf-hub:NAME, a timm "
+            "ViT name, a file with weights, or A+B for two side by side.",
         ),
     ] = "morphology",
     epochs: Annotated[

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_prts.errors import ModelError
+from napari_prts.features.combined import CombinedEncoder
 from napari_prts.features.encoder import Encoded, Encoder
 from napari_prts.features.licences import Consent
 from napari_prts.features.registry import MORPHOLOGY, load_encoder
@@ -84,7 +85,7 @@ def extract(
     ------
     Progress
         In nuclei, those found in the store included; the note names the encoder and
-        the device.
+        the device. Of encoders side by side each has an equal share of the nuclei.
 
     Returns
     -------
@@ -98,9 +99,27 @@ def extract(
     ModelError
         If the encoder cannot be loaded or run, or gives values that are not finite.
     """
-    slide_mpp, total = slide.require_mpp(), len(nuclei)
-    yield Progress(0, total, "nuclei", f"loading {request.encoder}")
+    slide.require_mpp()
+    yield Progress(0, len(nuclei), "nuclei", f"loading {request.encoder}")
     encoder = load_encoder(request.encoder, accept_licence=request.accept_licence)
+    if not isinstance(encoder, CombinedEncoder):
+        return (yield from _extracted(slide, nuclei, encoder, request, store))
+    parts: list[Features] = []
+    for part in encoder.parts:
+        job = _extracted(slide, nuclei, part, request, store)
+        parts.append((yield from _share(job, len(parts), len(encoder.parts))))
+    return encoder.join(parts)
+
+
+def _extracted(
+    slide: Slide,
+    nuclei: Nuclei,
+    encoder: Encoder,
+    request: ExtractRequest,
+    store: FeatureStore | None,
+) -> Job[Features]:
+    """Features by one encoder."""
+    slide_mpp, total = slide.require_mpp(), len(nuclei)
     settings = extraction_settings(encoder, slide_mpp)
     rows = _Rows(nuclei, encoder, slide.fingerprint, settings, store)
     note = f"{encoder.name} on {encoder.where(request.device)}"
@@ -121,6 +140,19 @@ def extract(
     return Features(
         nuclei.ids, rows.local, context, encoder.name, encoder.key, encoder.mpp, settings
     )
+
+
+def _share(job: Job[Features], number: int, parts: int) -> Job[Features]:
+    """Count one of several equal parts of the work as that share of all nuclei."""
+    with closing(job):
+        while True:
+            try:
+                progress = next(job)
+            except StopIteration as stop:
+                features: Features = stop.value
+                return features
+            done = (number * progress.total + progress.done) // parts
+            yield replace(progress, done=done)
 
 
 def extraction_settings(encoder: Encoder, slide_mpp: float) -> dict[str, Any]:
@@ -185,7 +217,7 @@ class _Rows:
 
     def keep(self) -> None:
         """Write what waits to the store."""
-        if self._table is not None and self._waiting:
+        if self._table is not None and any(len(some) for some in self._waiting):
             where = np.concatenate(self._waiting)
             self._table.put(self._hashes[where], self.local[where], self.context[where])
         self._waiting = []

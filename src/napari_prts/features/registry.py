@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_prts.errors import ModelError
+from napari_prts.features.combined import PLUS, CombinedEncoder
 from napari_prts.features.licences import Consent
 from napari_prts.features.sources import HIPT_VIT256, WeightsSource, fetch, models_folder
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from napari_prts.features.vit import VitEncoder
 
 MORPHOLOGY = "morphology"
+UNET = "unet"
+TEXTURE = "texture"
 RANDOM = "random-vit:"
 HUB = "hf-hub:"
 LOCAL_LICENCE = "local file, licence not stated"
@@ -36,6 +39,10 @@ def load_encoder(
         One of
 
         - ``"morphology"``: shape, stain and texture; needs no weights;
+        - ``"texture"``: colour and texture of 45 to 627 um around the nucleus; needs no weights;
+        - ``"unet"``: activations of the segmentation network that ships with the package;
+          ``"unet:MODEL"`` those of another, as :func:`napari_prts.segmentation.load_model`
+          names it;
         - ``"hipt-vit256"``: ViT-S/16 at 256 px of HIPT, as in PRTS, from the cache or
           downloaded;
         - ``"hf-hub:OWNER/NAME"``: a vision transformer of timm at the hub;
@@ -44,7 +51,8 @@ def load_encoder(
         - the path of a DINO checkpoint (``.pth``, ``.safetensors``), or of a folder with
           ``config.json`` and weights as the hub holds them. A bare file name is also
           looked for in the cache's ``models`` folder;
-        - ``"random-vit:NAME"``: weights at random, for tests and benchmarks only.
+        - ``"random-vit:NAME"``: weights at random, for tests and benchmarks only;
+        - ``"A+B"``: any of these side by side, such as ``"morphology+unet"``.
     accept_licence : bool or callable
         Weights of others are downloaded only if this is True, or a function that is
         shown a :class:`~napari_prts.features.LicenceNotice` and returns True.
@@ -67,6 +75,16 @@ def load_encoder(
         from napari_prts.features.morphology import MorphologyEncoder
 
         return MorphologyEncoder()
+    if name == TEXTURE:
+        from napari_prts.features.texture import TextureEncoder
+
+        return TextureEncoder()
+    if name == UNET or name.startswith(f"{UNET}:"):
+        from napari_prts.features.unet import UnetEncoder
+
+        return UnetEncoder(name.removeprefix(f"{UNET}:")) if ":" in name else UnetEncoder()
+    if PLUS in name and _local(name) is None:
+        return _combined(name, accept_licence, source, hub)
     if name == source.name:
         return _dino(name, fetch(source, accept_licence), source.licence)
     if name.startswith(RANDOM):
@@ -78,6 +96,20 @@ def load_encoder(
     if "=" in name:
         return _from_file(*name.split("=", 1))
     return _from_timm(name, accept_licence, hub)
+
+
+def _combined(
+    name: str, consent: Consent, source: WeightsSource, hub: Hub | None
+) -> CombinedEncoder:
+    names = [part.strip() for part in name.split(PLUS)]
+    if not all(names):
+        raise ModelError(
+            f"{name!r} is no combination of encoders: write names with a plus between them, such "
+            f"as '{MORPHOLOGY}{PLUS}{UNET}'."
+        )
+    return CombinedEncoder(
+        [load_encoder(part, accept_licence=consent, source=source, hub=hub) for part in names]
+    )
 
 
 def _local(name: str) -> Path | None:
@@ -185,6 +217,7 @@ def _require_timm_name(name: str) -> None:
     if not timm.is_model(name):
         raise ModelError(
             f"There is no encoder {name!r}, neither a file nor a model of timm. Give "
-            f"{MORPHOLOGY!r}, {HIPT_VIT256.name!r}, {HUB}OWNER/NAME, the name of a vision "
-            "transformer of timm, NAME=PATH, or the path of a checkpoint."
+            f"{MORPHOLOGY!r}, {TEXTURE!r}, {UNET!r}, {HIPT_VIT256.name!r}, {HUB}OWNER/NAME, the "
+            "name of a vision transformer of timm, NAME=PATH, the path of a checkpoint, or several "
+            "with a plus between them."
         )

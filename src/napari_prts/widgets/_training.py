@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_prts.study import Study, StudyTrainRequest
 
 TAG = "training"
-ENCODERS = ("morphology", "hipt-vit256")
+ENCODERS = ("morphology", "texture", "unet", "morphology+texture", "hipt-vit256")
 _LOSSES = {"the paper's": "paper", "the authors' scripts'": "focal"}
 _USES = {"nucleus and surroundings": "both", "nucleus alone": "local", "surroundings": "global"}
 _STANDARDISE = {"all training cells": "all", "each section's own": "section"}
@@ -81,8 +81,9 @@ class TrainingSection(QWidget):
         self.encoder.addItems(ENCODERS)
         self.encoder.setEditable(True)
         self.encoder.setToolTip(
-            "What training looks at. morphology needs no weights; hipt-vit256 is the paper's; "
-            "any timm vision transformer works by name or file."
+            "What training looks at. morphology, texture and unet need no weights, and A+B is both "
+            "side by side; hipt-vit256 is the paper's; any timm vision transformer works by name "
+            "or file."
         )
         self.epochs = QSpinBox()
         self.epochs.setRange(1, 1000)
