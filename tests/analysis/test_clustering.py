@@ -143,5 +143,5 @@ def test_a_whole_section_of_cells() -> None:
     many = AnnData(sparse.csr_matrix(rng.poisson(rates).astype(np.float32)))
     many.obs["id"] = np.arange(9000)
     clustered = run(cluster(many, ClusterRequest(resolution=0.1, umap=False)))
-    pairs = {*zip(kind, clustered.obs["leiden"], strict=True)}
-    assert len(pairs) == clustered.obs["leiden"].nunique() >= 2
+    together = clustered.obs.assign(kind=kind).groupby(["leiden", "kind"], observed=True).size()
+    assert together.groupby("leiden", observed=True).max().sum() > 0.99 * len(kind)
