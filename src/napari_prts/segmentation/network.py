@@ -163,7 +163,8 @@ class StarDistNetwork(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The levels at the grid's own resolution, on a part of it."""
         x = _joined(self.up[-1], crop.halved(x), crop.of(skips[0])) if skips else crop.of(x)
-        x = crop.inner(_run(self.features, x))
+        # The heads may be more precise than the rest.
+        x = crop.inner(_run(self.features, x)).to(self.prob.weight.dtype)
         return self.prob(x), self.dist(x)
 
     def _bands(self, window: tuple[slice, slice], whole: _Crop) -> Iterator[_Crop]:

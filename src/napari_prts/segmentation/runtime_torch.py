@@ -27,7 +27,8 @@ class TorchNetwork:
     device : str
         ``"cpu"`` or ``"cuda"``.
     dtype : torch.dtype
-        In which it is computed; what it gives is float32.
+        In which it is computed, but for StarDist's two heads: they are float32, as is
+        what it gives.
     threads : int, optional
         Threads of a pass on the CPU; as many as PyTorch uses by default.
     """
@@ -42,6 +43,11 @@ class TorchNetwork:
         self._device, self._dtype, self._threads = torch.device(device), dtype, threads
         self._network = copy.deepcopy(network).eval()
         self._network.to(self._device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if isinstance(self._network, StarDistNetwork):
+            # In bfloat16 a distance of 11 px would be rounded to sixteenths, and the heads are
+            # a fiftieth of the work.
+            self._network.prob.float()
+            self._network.dist.float()
 
     @torch.inference_mode()
     def look(
