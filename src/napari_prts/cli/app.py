@@ -8,6 +8,7 @@ import typer
 
 from napari_prts import __version__
 from napari_prts.cli import (
+    batch_command,
     convert_command,
     evaluate_command,
     machine_commands,
@@ -41,6 +42,7 @@ for command in (
     model_commands.predict,
     evaluate_command.evaluate,
     model_commands.cluster,
+    batch_command.batch,
     machine_commands.demo,
     machine_commands.doctor,
 ):

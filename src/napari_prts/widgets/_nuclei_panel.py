@@ -173,7 +173,7 @@ class NucleiPanel(Panel):
         done = [(edits.added, "added"), (edits.edited, "edited"), (edits.removed, "removed")]
         if by_hand := ", ".join(f"{number:,} {what}" for number, what in done if number):
             words += f"; by hand: {by_hand}"
-        if count > LIMIT and self._in_view > LIMIT:
+        if count > LIMIT and not 0 < self._in_view <= LIMIT:
             words += f". Zoom in until no more than {LIMIT:,} are in view to edit them."
         elif count > LIMIT:
             words += f". The {self._in_view:,} in view can be edited."

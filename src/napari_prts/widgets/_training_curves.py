@@ -51,7 +51,7 @@ class TrainingCurves(QWidget):
     def _build(self) -> None:
         from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
         from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator, ScalarFormatter
+        from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
         colour = self.palette().windowText().color().name()
         figure = Figure()
@@ -68,7 +68,8 @@ class TrainingCurves(QWidget):
         # The first epochs' losses dwarf what comes after them.
         loss.set_yscale("log")
         loss.yaxis.set_major_formatter(ScalarFormatter())
-        loss.yaxis.set_minor_formatter(ScalarFormatter())
+        loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        loss.yaxis.set_minor_formatter(NullFormatter())
         pcc.set_xlabel("epoch", color=colour)
         pcc.xaxis.set_major_locator(MaxNLocator(integer=True))
         style = {"marker": ".", "linewidth": 1.2}
@@ -88,9 +89,11 @@ class TrainingCurves(QWidget):
         epochs = [report.epoch for report in self.reports]
         for name, line in self._lines.items():
             line.set_data(epochs, [getattr(report, name) for report in self.reports])
-        best = next(report.epoch for report in reversed(self.reports) if report.best)
+        # Gone on with, a training may be past its best epoch.
+        best = next((report.epoch for report in reversed(self.reports) if report.best), None)
         for mark in self._marks:
-            mark.set_xdata([best, best])
+            mark.set_visible(best is not None)
+            mark.set_xdata([best or 0, best or 0])
         for axes in self.canvas.figure.axes:
             axes.relim()
             axes.autoscale_view()
