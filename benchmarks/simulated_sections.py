@@ -171,8 +171,8 @@ def main() -> int:
             tell(f"skipped: {given.slides} holds no C2.jpg to C5.jpg; give --slides")
             return 0
         sections = her2st_sections(given.slides, given.nuclei, folder, given.most)
-        train = [each for each in sections if each.slide.name != TESTED]
-        (test,) = (each for each in sections if each.slide.name == TESTED)
+        test = sections[SECTIONS.index(TESTED)]
+        train = [each for each in sections if each is not test]
         for standardise in ("all", "section"):
             name = f"{TESTED} from three sections, standardised per {standardise}"
             score_encoders(name, train, test, store, standardise)
