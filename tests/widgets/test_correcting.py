@@ -238,6 +238,21 @@ def test_a_lasso_around_nothing_is_told(bench: Workspace, hand: Hand, told: list
     assert "nothing was deleted" in told[-1]
 
 
+def test_the_panel_says_whether_those_in_view_can_be_edited(
+    bench: Workspace, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    monkeypatch.setattr("napari_prts.widgets._nuclei_panel.LIMIT", 2)
+    too_many_to_edit(bench, monkeypatch)
+    bench.nuclei.refresh()
+    assert "Zoom in until no more than 2 are in view" in bench.nuclei.state.text()
+    camera = bench.session.viewer.scene.camera
+    first = study_of(bench).nuclei.centroids[0] * (study_of(bench).slide.mpp or 1.0)
+    camera.center, camera.zoom = (0.0, *first), 400
+    qtbot.waitUntil(lambda: "in view can be edited" in bench.nuclei.state.text(), timeout=10_000)
+    camera.zoom = 0.5
+    qtbot.waitUntil(lambda: "Zoom in until" in bench.nuclei.state.text(), timeout=10_000)
+
+
 @pytest.mark.parametrize("tool", ["select", "lasso", "split", "merge"])
 def test_tools_work_with_too_many_nuclei_in_view(
     bench: Workspace, hand: Hand, tool: str, monkeypatch: pytest.MonkeyPatch
