@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_prts.expression.nearest import sampled_rows
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -68,11 +70,9 @@ class TrainingCells:
         seed : int
             Of the choice of cells.
         """
-        rows = training
-        if len(rows) > MOST_ROWS:
-            chosen = np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False)
-            rows = rows[np.sort(chosen)]
-        rows = np.ascontiguousarray(rows, np.float32)
+        # The bundle keeps the counts of the same cells.
+        chosen = sampled_rows(len(training), MOST_ROWS, seed)
+        rows = np.ascontiguousarray(training[chosen], np.float32)
         found = cls(rows, 1.0).distances(validation)
         usual = float(np.percentile(found, _PERCENTILE))
         scale = usual if usual > 0 else 1.0
