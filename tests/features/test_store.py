@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from napari_prts.errors import PrtsError
 from napari_prts.features import FeatureStore, FeatureTable
+from napari_prts.features.bound import DEFAULT_LIMIT_BYTES, LIMIT_VARIABLE
 
 SETTINGS = {"slide_mpp": 0.5, "mpp": 0.5, "tile": 256}
 LOCAL, CONTEXT = 6, 4
@@ -79,6 +80,9 @@ def test_no_nuclei(table: FeatureTable) -> None:
         ("another slide", "encoder", {}),
         ("slide", "another encoder", {}),
         ("slide", "encoder", {"slide_mpp": 0.499}),
+        ("slide", "encoder", {"mpp": 0.25}),
+        ("slide", "encoder", {"extraction": "grid"}),
+        ("slide", "encoder", {"precision": "bfloat16"}),
         ("slide", "encoder", {"tile": 224}),
         ("slide", "encoder", {"stain": "matched"}),
     ],
@@ -123,6 +127,18 @@ def test_many_small_batches_become_few_files(table: FeatureTable) -> None:
     check(again(table), set(range(80)), range(90))
 
 
+def test_rows_of_a_large_piece_are_found_wherever_they_lie(table: FeatureTable) -> None:
+    # More than the chunks that are read at once.
+    order = np.random.default_rng(0).permutation(20_000)
+    put(table, order)
+    for asked in ([order[0], order[-1], order[9_000]], np.arange(20_500), order[7_000:7_010]):
+        check(again(table), set(range(20_000)), asked)
+    next(table.folder.glob("*.zarr/local/c/7/0")).unlink()
+    lost = again(table)
+    check(lost, set(range(20_000)), [n for n in order if n not in set(order[7168:8192])][:50])
+    assert not lost.get(hashes_of(order[7168:8192]))[0].any()
+
+
 def test_a_part_without_columns(tmp_path: Path) -> None:
     table = FeatureStore(tmp_path).table("slide", "morphology", SETTINGS, LOCAL, 0)
     table.put(hashes_of([1, 2]), values_of([1, 2], LOCAL), np.empty((2, 0), np.float32))
@@ -160,8 +176,11 @@ def test_what_does_not_belong_is_refused(table: FeatureTable) -> None:
         table.put(hashes_of([1]), values_of([1], 5), values_of([1], CONTEXT))
     with pytest.raises(ValueError, match="finite"):
         table.put(hashes_of([1]), np.full((1, LOCAL), np.nan, np.float32), values_of([1], CONTEXT))
-    with pytest.raises(ValueError, match="1 to 16 characters"):
-        table.get(np.array(["too long to be a content hash"]))
+    for wrong in ("too long to be a content hash", ""):
+        with pytest.raises(ValueError, match="1 to 16 characters"):
+            table.get(np.array([wrong, "abc"]))
+    with pytest.raises(ValueError, match="ASCII"):
+        table.get(np.array(["\N{GREEK SMALL LETTER MU}"]))
 
 
 def test_size_and_clear(table: FeatureTable) -> None:
@@ -174,6 +193,144 @@ def test_size_and_clear(table: FeatureTable) -> None:
     check(table, set(), range(10))
     put(table, range(10))
     check(table, set(range(10)), range(10))
+
+
+def on_disk(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_it_lists_what_it_holds_and_forgets_one_slide(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    assert store.tables() == []
+    for slide, encoder in (("first", "a"), ("second", "a"), ("first", "b")):
+        put(store.table(slide, encoder, SETTINGS, LOCAL, CONTEXT), range(2000))
+    listed = store.tables()
+    assert [(t.slide, t.encoder) for t in listed] == [
+        ("first", "a"),
+        ("second", "a"),
+        ("first", "b"),
+    ]
+    assert all(t.settings == SETTINGS and time.time() - t.last_used < 60 for t in listed)
+    assert store.size() == pytest.approx(on_disk(tmp_path), rel=0.05)
+    assert sum(t.bytes for t in listed) == store.size()
+    store.clear_slide("first")
+    assert [t.slide for t in store.tables()] == ["second"]
+    store.clear_slide("unknown")
+    check(store.table("second", "a", SETTINGS, LOCAL, CONTEXT), set(range(2000)), range(2000))
+
+
+# A table of 500 rows takes 31 kB: three and what is kept free are within this limit.
+LIMIT = 100_000
+
+
+def bounded(folder: Path, slide: str) -> FeatureTable:
+    """A table in a store for three, as a new process sees it."""
+    return FeatureStore(folder, LIMIT).table(slide, "encoder", SETTINGS, LOCAL, CONTEXT)
+
+
+def used_hours_ago(table: FeatureTable, hours: float) -> None:
+    then = time.time() - hours * 3600
+    os.utime(table.folder / "key.json", (then, then))
+
+
+def slides_in(folder: Path) -> list[str]:
+    return sorted(table.slide for table in FeatureStore(folder).tables())
+
+
+def test_what_was_not_used_longest_goes_first(tmp_path: Path) -> None:
+    for slide, hours in (("a", 2), ("b", 4), ("c", 3)):
+        table = bounded(tmp_path, slide)
+        put(table, range(500))
+        used_hours_ago(table, hours)
+    put(bounded(tmp_path, "d"), range(500))
+    assert slides_in(tmp_path) == ["a", "c", "d"]
+    # To read is to use.
+    check(bounded(tmp_path, "c"), set(range(500)), range(3))
+    put(bounded(tmp_path, "e"), range(500))
+    assert slides_in(tmp_path) == ["c", "d", "e"]
+
+
+def test_what_may_be_in_use_stays(tmp_path: Path) -> None:
+    for slide in "abcdef":
+        put(bounded(tmp_path, slide), range(500))
+    assert slides_in(tmp_path) == list("abcdef")
+
+
+def test_a_slide_that_is_too_large_loses_what_came_first(tmp_path: Path) -> None:
+    other, table = bounded(tmp_path, "other"), bounded(tmp_path, "large")
+    put(other, range(10))
+    for start in range(0, 4000, 500):
+        put(table, range(start, start + 500))
+        # Written within less than the clock of some disks tells.
+        for piece in table.folder.glob("*.zarr"):
+            age = time.time() - piece.stat().st_mtime
+            os.utime(piece, (0, time.time() - age - 60))
+    assert FeatureStore(tmp_path).size() <= LIMIT
+    fresh = bounded(tmp_path, "large")
+    found = fresh.get(hashes_of(range(4000)))[0]
+    assert found[3500:].all()
+    assert not found[:1000].any()
+    check(fresh, set(np.flatnonzero(found)), range(4000))
+    assert slides_in(tmp_path) == ["large", "other"]
+
+
+def test_room_is_looked_for_now_and_then(tmp_path: Path) -> None:
+    table = bounded(tmp_path, "new")
+    put(table, [1])
+    for slide in "abcd":
+        put(bounded(tmp_path, slide), range(500))
+    for hours, slide in enumerate("dcba", 2):
+        used_hours_ago(bounded(tmp_path, slide), hours)
+    put(table, [2])
+    assert slides_in(tmp_path) == ["a", "b", "c", "d", "new"]
+    # What is written until the next look has been kept free.
+    put(table, range(500))
+    assert slides_in(tmp_path) == ["d", "new"]
+
+
+@pytest.mark.parametrize("wrong", ["much", "0", "-3", "nan", "inf"])
+def test_the_limit_must_be_a_positive_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    monkeypatch.setenv(LIMIT_VARIABLE, wrong)
+    with pytest.raises(PrtsError, match=f"NAPARI_PRTS_FEATURES_GB is '{wrong}': set it to"):
+        FeatureStore(tmp_path)
+
+
+def test_where_the_limit_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(LIMIT_VARIABLE, raising=False)
+    assert FeatureStore(tmp_path).limit_bytes == DEFAULT_LIMIT_BYTES
+    monkeypatch.setenv(LIMIT_VARIABLE, "0.5")
+    assert FeatureStore(tmp_path).limit_bytes == 500_000_000
+    assert FeatureStore(tmp_path, 1234).limit_bytes == 1234
+    with pytest.raises(PrtsError, match="limit_bytes is 0"):
+        FeatureStore(tmp_path, 0)
+
+
+def test_a_table_that_another_process_removes_is_made_again(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    table = store.table("slide", "encoder", SETTINGS, LOCAL, CONTEXT)
+    stop, errors = threading.Event(), list[BaseException]()
+
+    def clear() -> None:
+        while not stop.wait(0.01):
+            FeatureStore(tmp_path).clear()
+
+    clearing = threading.Thread(target=clear)
+    clearing.start()
+    try:
+        for start in range(0, 200, 5):
+            put(table, range(start, start + 5))
+            found, local, _ = table.get(hashes_of(range(200)))
+            assert np.array_equal(local[found], values_of(np.flatnonzero(found), LOCAL))
+    except BaseException as error:
+        errors.append(error)
+    finally:
+        stop.set()
+        clearing.join()
+    assert not errors
+    put(table, range(5))
+    check(again(table), set(range(5)), range(5))
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -228,6 +385,44 @@ def test_it_survives_being_killed_at_any_moment(tmp_path: Path) -> None:
         assert found.all()
         assert np.array_equal(local, values_of(range(kept), LOCAL))
         assert np.array_equal(context, values_of(range(kept), CONTEXT))
+
+
+def test_it_survives_being_killed_while_it_makes_room(tmp_path: Path) -> None:
+    """A process that removes a table at each step is killed; the others stay whole."""
+    trimmer = textwrap.dedent(
+        f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+        from pathlib import Path
+        from tests.features.test_store import bounded, put, used_hours_ago
+        for number in range(int(sys.argv[1]), 100_000):
+            table = bounded(Path({str(tmp_path)!r}), str(number))
+            put(table, range(500))
+            used_hours_ago(table, 2)
+            print(number, flush=True)
+        """
+    )
+    last = -1
+    for pause in (0.02, 0.17, 0.23):
+        process = subprocess.Popen(
+            [sys.executable, "-c", trimmer, str(last + 1)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        for _ in range(5):
+            said = process.stdout.readline()
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        last = int((process.stdout.read().split() or [said])[-1])
+        process.wait()
+        kept = slides_in(tmp_path)
+        assert {str(last), str(last - 1)} <= set(kept)
+        assert len(kept) <= 4
+        for slide in set(kept) - {str(last + 1)}:
+            check(bounded(tmp_path, slide), set(range(500)), range(600))
+            used_hours_ago(bounded(tmp_path, slide), 2)
+    # What it left half removed goes with the next look.
+    put(bounded(tmp_path, "end"), range(500))
+    assert not list(tmp_path.glob(".gone-*"))
 
 
 def test_several_write_and_read_at_once(tmp_path: Path) -> None:

@@ -3,225 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
-import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xxhash
-from numpy.typing import NDArray
 
 from napari_prts.errors import PrtsError
-from napari_prts.features.segments import DamagedSegmentError, Segment, pack_hashes
-from napari_prts.files import cache_folder, written_aside
+from napari_prts.features.bound import Bound, limit_of
+from napari_prts.features.feature_table import FeatureTable
+from napari_prts.features.segments import remove
+from napari_prts.features.stored import StoredTable, stored_tables, sweep
+from napari_prts.files import cache_folder
+
+__all__ = ["FeatureStore", "FeatureTable", "StoredTable"]
 
 _FORMAT_VERSION = 1
-# So many segments of one size are merged into one; the number of segments stays
-# below this times the logarithm of the number of nuclei.
-_MERGE = 8
-_LARGEST = 100_000
-_ABANDONED_AFTER_S = 3600.0
-_KEY_FILE = "key.json"
-_log = logging.getLogger(__name__)
-
-
-class FeatureTable:
-    """Features of one slide, made by one encoder in one way.
-
-    Made by :meth:`FeatureStore.table`. Several processes may read and write the
-    same table at once: what is written appears whole or not at all, and nothing
-    that is there is changed.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it is kept; need not be there yet.
-    key : dict
-        What these features are of, written beside them for people to read.
-    local_size, context_size : int
-        Columns of the two parts.
-    """
-
-    def __init__(
-        self, folder: Path, key: Mapping[str, Any], local_size: int, context_size: int
-    ) -> None:
-        self.folder = folder
-        self._key = dict(key)
-        self._sizes = (local_size, context_size)
-        self._segments: list[Segment] = []
-        self._damaged: set[Path] = set()
-        self._hashes = np.empty(0, dtype="S16")
-        self._where = np.empty((0, 2), dtype=np.int64)
-
-    def __len__(self) -> int:
-        self._refresh()
-        return len(self._hashes)
-
-    def get(
-        self, hashes: NDArray[np.str_]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
-        """Look nuclei up.
-
-        Parameters
-        ----------
-        hashes : ndarray of str, shape (n,)
-            Content hashes of the nuclei.
-
-        Returns
-        -------
-        found : ndarray of bool, shape (n,)
-            Which of them are in the table.
-        local : ndarray of float32, shape (n, L)
-            Their local parts; 0 where not found.
-        context : ndarray of float32, shape (n, G)
-            Their context parts; 0 where not found.
-        """
-        wanted = pack_hashes(hashes)
-        while True:
-            self._refresh()
-            try:
-                return self._look_up(wanted)
-            except DamagedSegmentError:
-                # _look_up has put it aside, or another process has merged it into a new one.
-                continue
-
-    def put(
-        self,
-        hashes: NDArray[np.str_],
-        local: NDArray[np.float32],
-        context: NDArray[np.float32],
-    ) -> None:
-        """Keep the features of some nuclei.
-
-        Parameters
-        ----------
-        hashes : ndarray of str, shape (n,)
-            Content hashes of the nuclei.
-        local : ndarray of float32, shape (n, L)
-            Local parts.
-        context : ndarray of float32, shape (n, G)
-            Context parts.
-
-        Raises
-        ------
-        ValueError
-            If the shapes are not those of the table, or a value is not finite.
-        PrtsError
-            If the disk is full or may not be written.
-        """
-        if (local.shape, context.shape) != tuple((len(hashes), size) for size in self._sizes):
-            raise ValueError(
-                f"{len(hashes)} nuclei, local {local.shape}, context {context.shape} do not fit a "
-                f"table of {self._sizes[0]} and {self._sizes[1]} columns"
-            )
-        if not (np.isfinite(local).all() and np.isfinite(context).all()):
-            raise ValueError("features must be finite")
-        if not len(hashes):
-            return
-        try:
-            self._prepare()
-            Segment.write(self.folder, pack_hashes(hashes), local, context)
-            self._merge()
-        except OSError as error:
-            raise PrtsError(
-                f"Features cannot be kept in {self.folder} ({error.strerror or error}): make room "
-                "there, or choose another folder with the variable NAPARI_PRTS_CACHE."
-            ) from error
-
-    def _look_up(
-        self, wanted: NDArray[np.bytes_]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
-        local = np.zeros((len(wanted), self._sizes[0]), dtype=np.float32)
-        context = np.zeros((len(wanted), self._sizes[1]), dtype=np.float32)
-        if not len(self._hashes):
-            return np.zeros(len(wanted), dtype=np.bool_), local, context
-        at = np.minimum(np.searchsorted(self._hashes, wanted), len(self._hashes) - 1)
-        found = self._hashes[at] == wanted
-        for number in np.unique(self._where[at[found], 0]):
-            here = found & (self._where[at, 0] == number)
-            segment, rows = self._segments[number], self._where[at[here], 1]
-            try:
-                local[here], context[here] = segment.features(rows, *self._sizes)
-            except DamagedSegmentError as error:
-                self._put_aside(segment, error)
-                raise
-        return found, local, context
-
-    def _refresh(self) -> None:
-        """Read the index again if segments have come or gone."""
-        segments = [s for s in Segment.all_in(self.folder) if s.path not in self._damaged]
-        if segments == self._segments:
-            return
-        readable: list[Segment] = []
-        hashes, where = [], []
-        for segment in segments:
-            try:
-                found = segment.hashes()
-            except DamagedSegmentError as error:
-                self._put_aside(segment, error)
-                continue
-            rows = np.arange(len(found))
-            where.append(np.column_stack((np.full_like(rows, len(readable)), rows)))
-            hashes.append(found)
-            readable.append(segment)
-        together = np.concatenate(hashes) if hashes else np.empty(0, dtype="S16")
-        self._hashes, first = np.unique(together, return_index=True)
-        self._where = np.concatenate(where)[first] if where else np.empty((0, 2), dtype=np.int64)
-        self._segments = readable
-
-    def _put_aside(self, segment: Segment, error: DamagedSegmentError) -> None:
-        """Take no more notice of a segment; its nuclei are encoded again."""
-        if segment.path.exists():
-            _log.warning("Features in %s are damaged and not used: %s", self.folder, error)
-        self._damaged.add(segment.path)
-
-    def _prepare(self) -> None:
-        """Make the folder, and remove what processes that were killed have left in it."""
-        key_file = self.folder / _KEY_FILE
-        if not key_file.exists():
-            with written_aside(key_file) as aside:
-                aside.write_text(json.dumps(self._key, indent=2) + "\n")
-        for path in self.folder.glob(".*"):
-            try:
-                age = time.time() - path.stat().st_mtime
-            except FileNotFoundError:  # another process has just moved it into place
-                continue
-            if age > _ABANDONED_AFTER_S:
-                shutil.rmtree(path, ignore_errors=True)
-
-    def _merge(self) -> None:
-        """Replace many segments of about one size by one."""
-        by_size: dict[int, list[Segment]] = {}
-        for segment in Segment.all_in(self.folder):
-            if segment.rows < _LARGEST and segment.path not in self._damaged:
-                # Factors of 8: 1 to 3 rows, 4 to 31, 32 to 255 and so on.
-                by_size.setdefault(segment.rows.bit_length() // 3, []).append(segment)
-        for segments in by_size.values():
-            if len(segments) >= _MERGE:
-                self._merge_segments(segments)
-
-    def _merge_segments(self, segments: list[Segment]) -> None:
-        hashes, local, context = [], [], []
-        for segment in segments:
-            try:
-                found = segment.hashes()
-                parts = segment.features(np.arange(segment.rows), *self._sizes)
-            except DamagedSegmentError as error:
-                # Damaged, or another process is merging it: leave the rest as it is.
-                self._put_aside(segment, error)
-                return
-            hashes.append(found)
-            local.append(parts[0])
-            context.append(parts[1])
-        unique, first = np.unique(np.concatenate(hashes), return_index=True)
-        Segment.write(
-            self.folder, unique, np.concatenate(local)[first], np.concatenate(context)[first]
-        )
-        for segment in segments:
-            shutil.rmtree(segment.path, ignore_errors=True)
 
 
 class FeatureStore:
@@ -230,14 +27,28 @@ class FeatureStore:
     A nucleus whose outline was edited has another content hash and is not found; all
     others are. Features of another slide, encoder, scale or setting are never found.
 
+    What has not been used longest is removed when the store would grow above its limit: a
+    whole table (a slide, an encoder and a way of extraction) at once, but none that was used
+    within the last hour, as this or another process may be at work on it. A table that is
+    above the limit by itself loses what was written to it first.
+
     Parameters
     ----------
     folder : path, optional
         Where they are kept; ``features`` in the user's cache by default.
+    limit_bytes : int, optional
+        Bytes it may take on disk; by default what the environment variable
+        ``NAPARI_PRTS_FEATURES_GB`` says in gigabytes (of 10**9 bytes), else 20 of them.
+
+    Raises
+    ------
+    PrtsError
+        If the limit is not a positive number.
     """
 
-    def __init__(self, folder: Path | str | None = None) -> None:
+    def __init__(self, folder: Path | str | None = None, limit_bytes: int | None = None) -> None:
         self.folder = Path(folder) if folder is not None else cache_folder() / "features"
+        self.limit_bytes = limit_of(limit_bytes)
 
     def table(
         self,
@@ -268,17 +79,17 @@ class FeatureStore:
             "columns": [local_size, context_size],
         }
         name = xxhash.xxh3_128(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        return FeatureTable(self.folder / name, key, local_size, context_size)
+        folder = self.folder / name
+        bound = Bound(self.folder, self.limit_bytes, folder)
+        return FeatureTable(folder, key, local_size, context_size, bound)
+
+    def tables(self) -> list[StoredTable]:
+        """List what is kept, the table not used longest first."""
+        return stored_tables(self.folder)
 
     def size(self) -> int:
-        """Bytes on disk."""
-        total = 0
-        for path in self.folder.rglob("*"):
-            try:
-                total += path.stat().st_size if path.is_file() else 0
-            except FileNotFoundError:  # merged away meanwhile
-                continue
-        return total
+        """Bytes on disk, within a few per cent."""
+        return sum(table.bytes for table in self.tables())
 
     def clear(self) -> None:
         """Remove all features.
@@ -288,10 +99,30 @@ class FeatureStore:
         PrtsError
             If something cannot be removed.
         """
-        for path in self.folder.glob("*"):
-            shutil.rmtree(path, ignore_errors=True)
-        if left := list(self.folder.glob("*")):
-            raise PrtsError(
-                f"{left[0]} cannot be removed: close other programs that use it, or remove it "
-                "by hand."
-            )
+        self._remove(self.tables())
+        sweep(self.folder)
+
+    def clear_slide(self, fingerprint: str) -> None:
+        """Remove the features of one slide, by whichever encoder.
+
+        Parameters
+        ----------
+        fingerprint : str
+            Of the slide.
+
+        Raises
+        ------
+        PrtsError
+            If something cannot be removed.
+        """
+        self._remove([table for table in self.tables() if table.slide == fingerprint])
+
+    def _remove(self, tables: list[StoredTable]) -> None:
+        for table in tables:
+            try:
+                remove(table.folder)
+            except OSError as error:
+                raise PrtsError(
+                    f"{table.folder} cannot be removed ({error.strerror or error}): close other "
+                    "programs that use it, or remove it by hand."
+                ) from error
