@@ -31,7 +31,7 @@ class View:
     def holds(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Which points, shape (n, 2), lie inside."""
         low = np.array([self.row, self.column])
-        high = low + [self.height, self.width]
+        high = low + np.array([self.height, self.width])
         inside: NDArray[np.bool_] = ((points >= low) & (points < high)).all(axis=1)
         return inside
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_prts.features import load_encoder
+from napari_prts.features import Encoder, ExtractRequest, load_encoder
+from napari_prts.features.worklist import Worklist
 from napari_prts.nuclei import Nuclei
 from napari_prts.slide import Slide
 
@@ -22,6 +23,21 @@ def octagon(row: float, column: float, radius: float = 6.0) -> np.ndarray:
     """Outline around a centre, (row, column)."""
     angle = np.arange(8) * np.pi / 4
     return np.stack([row + radius * np.sin(angle), column + radius * np.cos(angle)], axis=1)
+
+
+def encode(
+    encoder: Encoder, slide: Slide, nuclei: Nuclei, which: object = None, **how: object
+) -> np.ndarray:
+    """Context, then local part, of some nuclei; each must be given once."""
+    positions = np.arange(len(nuclei)) if which is None else np.asarray(which)
+    size = encoder.stored_context_size
+    rows = np.full((len(nuclei), size + encoder.local_size), np.nan, np.float32)
+    work = Worklist(nuclei.centroids, positions, block=256.0)
+    request = ExtractRequest(encoder.name, **{"device": "cpu", **how})
+    for part in encoder.encode(slide, nuclei, work, request):
+        assert np.isnan(rows[part.positions]).all(), "each once"
+        rows[part.positions] = np.hstack([part.context, part.local])
+    return rows[positions]
 
 
 @pytest.fixture(scope="session")

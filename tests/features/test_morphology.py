@@ -39,7 +39,6 @@ def test_groups_change_nothing(
 ) -> None:
     at_once = run(extract(noise_slide, scattered, ExtractRequest()))
     monkeypatch.setattr(module, "_GROUP", 7)
-    monkeypatch.setattr(module, "_BLOCK_UM", 100.0)
     in_groups = run(extract(noise_slide, scattered, ExtractRequest()))
     assert np.array_equal(at_once.matrix, in_groups.matrix)
 

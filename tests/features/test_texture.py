@@ -16,7 +16,7 @@ from napari_prts.features.texture_maps import MARGIN, NAMES, texture_maps
 from napari_prts.jobs import run
 from napari_prts.nuclei import Nuclei
 from napari_prts.slide import Slide
-from tests.features.conftest import octagon
+from tests.features.conftest import encode, octagon
 
 REQUEST = ExtractRequest("texture")
 WHITE = (255, 255, 255)
@@ -97,11 +97,9 @@ def test_blocks_and_company_change_nothing(
     monkeypatch.setattr(module, "BLOCK", 64)
     in_blocks = run(extract(noise_slide, scattered, REQUEST))
     np.testing.assert_allclose(in_blocks.matrix, whole.matrix, rtol=1e-3, atol=2e-3)
-    encoder, some = TextureEncoder(), np.array([7, 30])
-    found = np.zeros((60, 196), np.float32)
-    for part in encoder.encode(noise_slide, scattered, some, 1, "cpu"):
-        found[part.positions] = np.hstack([part.context, part.local])
-    np.testing.assert_array_equal(found[some], in_blocks.matrix[some])
+    some = np.array([7, 30])
+    found = encode(TextureEncoder(), noise_slide, scattered, some)
+    np.testing.assert_array_equal(found, in_blocks.matrix[some])
 
 
 def test_it_tells_tissue_from_glass(tissue_slide: Slide) -> None:
@@ -118,7 +116,7 @@ def test_it_tells_tissue_from_glass(tissue_slide: Slide) -> None:
 def test_the_store_and_cancelling(
     noise_slide: Slide, scattered: Nuclei, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BLOCK", 128)
+    monkeypatch.setattr(module, "_GROUP", 20)
     store = FeatureStore(tmp_path)
     job = extract(noise_slide, scattered, REQUEST, store)
     done = 0
@@ -126,8 +124,7 @@ def test_the_store_and_cancelling(
         done = next(job).done
     job.close()
     again = extract(noise_slide, scattered, REQUEST, store)
-    next(again)
-    assert 10 <= next(again).done < len(scattered)
+    assert next(p.done for p in again if " on " in p.note) == 20
     rest = run(again)
     assert np.array_equal(rest.matrix, run(extract(noise_slide, scattered, REQUEST)).matrix)
 
@@ -136,7 +133,7 @@ def test_it_needs_no_weights_and_no_nuclei(noise_slide: Slide) -> None:
     encoder = load_encoder("texture")
     assert encoder.key == TextureEncoder().key
     assert "no weights" in encoder.licence
-    assert encoder.where("auto") == "CPU"
+    assert encoder.where(REQUEST) == "CPU"
     with pytest.raises(ModelError, match="Device 'tpu' is unknown"):
-        encoder.where("tpu")
+        encoder.where(ExtractRequest("texture", device="tpu"))
     assert run(extract(noise_slide, Nuclei.empty(), REQUEST)).matrix.shape == (0, 196)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_prts.features.tiles import read_tiles, tile_corners, to_encoder_pixels
+from napari_prts.features.tiles import TileReader, tile_corners, to_encoder_pixels
 from napari_prts.slide import Slide
 
 TILE = 64
@@ -31,9 +31,11 @@ def _all_tiles(slide: Slide, centroids: np.ndarray, mpp: float, **how: int) -> n
     corners = tile_corners(centroids, slide.require_mpp(), mpp, TILE)
     tiles = np.zeros((len(corners), TILE, TILE, 3), np.uint8)
     seen = np.zeros(len(corners), int)
-    everything = np.arange(len(corners))
-    how = {"batch": 7, **how}
-    for part in read_tiles(slide, corners, everything, mpp=mpp, tile=TILE, **how):
+    reader = TileReader(slide, corners, mpp, TILE, **how)
+    lattice = np.floor_divide(corners, how.get("block", 1024))
+    order = np.lexsort((lattice[:, 1], lattice[:, 0]))
+    for some in np.split(order, range(7, len(order), 7)):
+        part = reader.read(some)
         assert np.array_equal(part.corners, corners[part.positions])
         tiles[part.positions] = part.pixels
         seen[part.positions] += 1
@@ -98,18 +100,3 @@ def test_each_block_is_read_once(noise_slide: Slide) -> None:
     corners = tile_corners(centroids, 0.5, 0.5, TILE)
     blocks = {tuple(block) for block in np.floor_divide(corners, 256)}
     assert slide.reads == len(blocks)
-
-
-@pytest.mark.parametrize(("count", "batch"), [(0, 4), (1, 4), (4, 4), (23, 4), (23, 100)])
-def test_batches_are_full_but_for_the_last(noise_slide: Slide, count: int, batch: int) -> None:
-    centroids = np.random.default_rng(6).uniform(0, 500, (count, 2))
-    corners = tile_corners(centroids, 0.5, 0.5, TILE)
-    parts = list(
-        read_tiles(
-            noise_slide, corners, np.arange(count), mpp=0.5, tile=TILE, batch=batch, block=128
-        )
-    )
-    sizes = [len(part.positions) for part in parts]
-    assert sum(sizes) == count
-    assert all(size == batch for size in sizes[:-1])
-    assert all(0 < size <= batch for size in sizes[-1:])

@@ -15,10 +15,10 @@ import pytest
 from napari_prts.errors import ModelError
 from napari_prts.files import cache_folder
 from napari_prts.jobs import run
+from napari_prts.pipeline import Step, overlapped
 from napari_prts.segmentation import SegmentRequest, checkpoint, segment
 from napari_prts.segmentation.checkpoint import Checkpoint, FinishedTile
 from napari_prts.segmentation.merging import Settled
-from napari_prts.segmentation.pipeline import Step, overlapped
 from napari_prts.segmentation.tiling import Rectangle
 from napari_prts.slide import Slide
 from tests.segmentation.oracle import draw_discs, oracle, scattered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_prts.features.tiles import to_encoder_pixels
+from napari_prts.features.worklist import nearest_first
 from napari_prts.nuclei.drawing import to_window
 from napari_prts.nuclei.geometry import bounds_of
 from napari_prts.nuclei.ragged import counted, take_rows
@@ -17,6 +19,7 @@ from napari_prts.nuclei.spans import filled
 
 if TYPE_CHECKING:
     from napari_prts.features.unet_activations import Activations
+    from napari_prts.features.worklist import Worklist
     from napari_prts.nuclei import Nuclei
 
 Ints = NDArray[np.int64]
@@ -61,8 +64,6 @@ class BlockPlan:
         Rows and columns of a tile, in steps.
     on, near : tuple of ndarray
         For each block, the nuclei that lie on it, and those whose tile does.
-    last : ndarray of int64, shape (n,)
-        The last block of each nucleus.
     """
 
     blocks: Ints
@@ -76,7 +77,6 @@ class BlockPlan:
     steps: tuple[int, int]
     on: tuple[Ints, ...]
     near: tuple[Ints, ...]
-    last: Ints
 
     @classmethod
     def of(
@@ -123,8 +123,6 @@ class BlockPlan:
         blocks, block_of = np.unique(lattice, axis=0, return_inverse=True)
         block_of = block_of.reshape(-1)
         owner = np.concatenate([owner for _, owner in found])
-        last = np.zeros(len(nuclei), np.int64)
-        np.maximum.at(last, owner, block_of)
         count = len(found[0][1])
         return cls(
             blocks,
@@ -138,7 +136,6 @@ class BlockPlan:
             steps,
             _grouped(owner[:count], block_of[:count], len(blocks)),
             _grouped(owner[count:], block_of[count:], len(blocks)),
-            last,
         )
 
     def __len__(self) -> int:
@@ -154,9 +151,43 @@ class BlockPlan:
             min(self.side, self.shape[1] - column),
         )
 
-    def finished(self, index: int) -> Ints:
-        """Nuclei whose last block this is."""
-        return np.flatnonzero(self.last == index)
+    def of_block(self, index: int) -> Ints:
+        """Nuclei that get something from a block."""
+        return np.union1d(self.on[index], self.near[index])
+
+
+class BlocksLeft:
+    """Which blocks are still to be looked at, and which nuclei wait for them.
+
+    Parameters
+    ----------
+    plan : BlockPlan
+        The plan.
+    to_level_0 : float
+        Level-0 pixels per pixel of the plan.
+    """
+
+    def __init__(self, plan: BlockPlan, to_level_0: float) -> None:
+        self._plan = plan
+        self._middles = (plan.blocks + 0.5) * plan.side * to_level_0
+        self._left = np.zeros(len(plan.first), np.int64)
+        for index in range(len(plan)):
+            self._left[plan.of_block(index)] += 1
+
+    def nearest(self, work: Worklist) -> Iterator[int]:
+        """Blocks, the one nearest to what is on screen first."""
+        waiting = np.ones(len(self._plan), np.bool_)
+        while waiting.any():
+            index = nearest_first(self._middles, waiting, work.view)
+            waiting[index] = False
+            yield index
+
+    def finish(self, index: int) -> Ints:
+        """Tell that a block is done; give the nuclei that wait for no other now."""
+        members = self._plan.of_block(index)
+        self._left[members] -= 1
+        ready: Ints = members[self._left[members] == 0]
+        return ready
 
 
 class TileSums:
@@ -171,7 +202,8 @@ class TileSums:
     """
 
     def __init__(self, count: int, size: int) -> None:
-        self._sums = np.zeros((count, size), np.float32)
+        # A few numbers of single precision add up exactly, whatever their order.
+        self._sums = np.zeros((count, size), np.float64)
         self._steps = np.zeros(count, np.int64)
 
     def add(self, plan: BlockPlan, index: int, owned: NDArray[np.float32]) -> None:
@@ -204,7 +236,7 @@ class BlockSums:
     """
 
     def __init__(self, count: int, local_size: int, context_size: int) -> None:
-        self._local = np.zeros((count, local_size), np.float32)
+        self._local = np.zeros((count, local_size), np.float64)
         self._points = np.zeros(count, np.int64)
         self._tiles = TileSums(count, context_size)
 
@@ -241,8 +273,8 @@ class BlockSums:
         self._points[which] += np.diff(begins, append=len(owner))
 
 
-def _mean(sums: NDArray[np.float32], count: Ints) -> NDArray[np.float32]:
-    return np.asarray(sums / np.maximum(count, 1)[:, None].astype(np.float32), np.float32)
+def _mean(sums: NDArray[np.float64], count: Ints) -> NDArray[np.float32]:
+    return np.asarray(sums / np.maximum(count, 1)[:, None], np.float32)
 
 
 def _touched(bounds: NDArray[np.number], side: int, most: Ints) -> tuple[Ints, Ints]:

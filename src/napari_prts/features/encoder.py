@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from napari_prts.features.request import ExtractRequest
+    from napari_prts.features.worklist import Worklist
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
 
@@ -27,11 +29,14 @@ class Encoded:
     context : ndarray of float32, shape (b, C)
         Part of the context that depends on no other nucleus; C is the encoder's
         ``stored_context_size``, which may be 0.
+    remark : str
+        What the user should know, such as that memory was short.
     """
 
     positions: NDArray[np.int64]
     local: NDArray[np.float32]
     context: NDArray[np.float32]
+    remark: str = ""
 
 
 class Encoder(Protocol):
@@ -54,6 +59,11 @@ class Encoder(Protocol):
     stored_context_size : int
         Columns of the context that belong to the nucleus alone and are kept in the
         store; 0 if the context is made from the neighbours' local parts.
+    reach_um : float
+        How far away a neighbour may be whose local part is part of the context, in
+        micrometres; 0 if none is.
+    tilings : tuple of str
+        In which ways it can look: ``"exact"``, and ``"grid"`` where nuclei may share tiles.
     """
 
     name: str
@@ -64,18 +74,16 @@ class Encoder(Protocol):
     local_size: int
     context_size: int
     stored_context_size: int
+    reach_um: float
+    tilings: tuple[str, ...]
 
     def encode(
-        self,
-        slide: Slide,
-        nuclei: Nuclei,
-        positions: NDArray[np.int64],
-        batch: int,
-        device: str,
+        self, slide: Slide, nuclei: Nuclei, work: Worklist, request: ExtractRequest
     ) -> Generator[Encoded, None, None]:
-        """Encode the nuclei at ``positions``, each once, in the order that reads pixels least.
+        """Encode the nuclei of a worklist, each once, those on screen first.
 
-        Batches may be empty; after each one the caller may close the iterator.
+        Batches may be empty; after each one the caller may close the iterator. What a
+        nucleus is given does not depend on the order, nor on the other nuclei.
         """
         ...
 
@@ -98,6 +106,10 @@ class Encoder(Protocol):
         """
         ...
 
-    def where(self, device: str) -> str:
-        """Say in a few words on which device it will run; raise ModelError if it cannot."""
+    def where(self, request: ExtractRequest) -> str:
+        """Say in a few words on what it will run; raise ModelError if it cannot."""
+        ...
+
+    def precision(self, request: ExtractRequest) -> str:
+        """Name of the precision in which it will be computed."""
         ...

@@ -2,61 +2,34 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_prts.errors import ModelError
-from napari_prts.features.combined import CombinedEncoder
-from napari_prts.features.encoder import Encoded, Encoder
-from napari_prts.features.licences import Consent
-from napari_prts.features.registry import MORPHOLOGY, load_encoder
+from napari_prts.features.combined import CombinedEncoder, parts_of
+from napari_prts.features.extraction_part import Part, extraction_settings
+from napari_prts.features.request import ExtractRequest
+from napari_prts.features.shelf import EncoderShelf
 from napari_prts.features.table import Features
+from napari_prts.features.worklist import Worklist
 from napari_prts.jobs import Job, Progress
+from napari_prts.pipeline import PULSE, Step, overlapped
 
 if TYPE_CHECKING:
-    from napari_prts.features.store import FeatureStore, FeatureTable
+    from napari_prts.features.encoder import Encoder
+    from napari_prts.features.store import FeatureStore
+    from napari_prts.focus import Focus
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
 
-# A killed process loses no more than this.
-_KEEP_ROWS = 256
-_KEEP_AFTER_S = 2.0
+__all__ = ["ExtractRequest", "extract", "extraction_settings"]
 
-
-@dataclass(frozen=True)
-class ExtractRequest:
-    """How to make features.
-
-    Parameters
-    ----------
-    encoder : str
-        Name or path of the encoder, see :func:`~napari_prts.features.load_encoder`.
-    batch : int
-        Tiles encoded at once.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-    accept_licence : bool or callable
-        Whether weights that are not on this computer may be downloaded.
-
-    Raises
-    ------
-    ModelError
-        If the batch is not positive.
-    """
-
-    encoder: str = MORPHOLOGY
-    batch: int = 32
-    device: str = "auto"
-    accept_licence: Consent = field(default=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ModelError(f"batch is {self.batch}; give at least 1 tile a batch.")
+# Nuclei from the store that are handed on at once while somebody looks.
+_CHUNK = 1024
+_PULSE_S = 0.2
 
 
 def extract(
@@ -64,6 +37,8 @@ def extract(
     nuclei: Nuclei,
     request: ExtractRequest,
     store: FeatureStore | None = None,
+    focus: Focus | None = None,
+    shelf: EncoderShelf | None = None,
 ) -> Job[Features]:
     """Make the features of all nuclei.
 
@@ -80,12 +55,19 @@ def extract(
         Which encoder, and where it runs.
     store : FeatureStore, optional
         Where features are looked up and kept; without it all nuclei are encoded.
+    focus : Focus, optional
+        Where the user looks: nuclei there are encoded first, even if it changes
+        meanwhile. The result is the same.
+    shelf : EncoderShelf, optional
+        Where the encoder may be loaded already.
 
     Yields
     ------
     Progress
         In nuclei, those found in the store included; the note names the encoder and
-        the device. Of encoders side by side each has an equal share of the nuclei.
+        the device. Of encoders side by side each has an equal share of the nuclei. With
+        a focus ``partial`` is the :class:`~napari_prts.features.Features` of nuclei
+        that have become known, each nucleus once, or None.
 
     Returns
     -------
@@ -100,125 +82,104 @@ def extract(
         If the encoder cannot be loaded or run, or gives values that are not finite.
     """
     slide.require_mpp()
-    yield Progress(0, len(nuclei), "nuclei", f"loading {request.encoder}")
-    encoder = load_encoder(request.encoder, accept_licence=request.accept_licence)
-    if not isinstance(encoder, CombinedEncoder):
-        return (yield from _extracted(slide, nuclei, encoder, request, store))
-    parts: list[Features] = []
-    for part in encoder.parts:
-        job = _extracted(slide, nuclei, part, request, store)
-        parts.append((yield from _share(job, len(parts), len(encoder.parts))))
-    return encoder.join(parts)
+    encoder = yield from _loaded(shelf or EncoderShelf(), request, len(nuclei))
+    extraction = _Extraction(slide, nuclei, encoder, request, store, focus)
+    with closing(extraction.run()) as running:
+        yield from running
+    return extraction.features()
 
 
-def _extracted(
-    slide: Slide,
-    nuclei: Nuclei,
-    encoder: Encoder,
-    request: ExtractRequest,
-    store: FeatureStore | None,
-) -> Job[Features]:
-    """Features by one encoder."""
-    slide_mpp, total = slide.require_mpp(), len(nuclei)
-    settings = extraction_settings(encoder, slide_mpp)
-    rows = _Rows(nuclei, encoder, slide.fingerprint, settings, store)
-    note = f"{encoder.name} on {encoder.where(request.device)}"
-    missing = rows.missing()
-    done = total - len(missing)
-    yield Progress(done, total, "nuclei", note)
-    try:
-        batches = encoder.encode(slide, nuclei, missing, request.batch, request.device)
-        with closing(batches):
-            for encoded in batches:
-                rows.add(encoded)
-                done += len(encoded.positions)
-                yield Progress(done, total, "nuclei", note)
-    finally:
-        rows.keep()
-    centroids_um = nuclei.centroids * np.float32(slide_mpp)
-    context = encoder.context_of(rows.local, rows.context, centroids_um)
-    return Features(
-        nuclei.ids, rows.local, context, encoder.name, encoder.key, encoder.mpp, settings
-    )
+def _loaded(
+    shelf: EncoderShelf, request: ExtractRequest, total: int
+) -> Job[Encoder | CombinedEncoder]:
+    """Load the encoder in a thread of its own: it can take seconds, and be cancelled."""
+    opening = Progress(0, total, "nuclei", f"loading {request.encoder}")
+    yield opening
+
+    def load(name: str) -> Encoder | CombinedEncoder:
+        return shelf.get(name, request.accept_licence)
+
+    with closing(overlapped([request.encoder], Step(load), pulse=_PULSE_S)) as loading:
+        for encoder in loading:
+            if encoder is not PULSE:
+                found: Encoder | CombinedEncoder = encoder
+                return found
+            yield opening
+    raise AssertionError("loading ends with an encoder or an error")
 
 
-def _share(job: Job[Features], number: int, parts: int) -> Job[Features]:
-    """Count one of several equal parts of the work as that share of all nuclei."""
-    with closing(job):
-        while True:
-            try:
-                progress = next(job)
-            except StopIteration as stop:
-                features: Features = stop.value
-                return features
-            done = (number * progress.total + progress.done) // parts
-            yield replace(progress, done=done)
-
-
-def extraction_settings(encoder: Encoder, slide_mpp: float) -> dict[str, Any]:
-    """All that the features depend on beside slide, nucleus and encoder.
-
-    Part of the store's key: features made with other settings are never mixed.
-    """
-    return {
-        "extraction": "exact",
-        "slide_mpp": round(float(slide_mpp), 6),
-        "mpp": encoder.mpp,
-        "tile": encoder.tile,
-        "padding": "slide background",
-        "stain": "as scanned",
-        "precision": "float32",
-    }
-
-
-class _Rows:
-    """Features of all nuclei, filled from the store and then batch by batch."""
+class _Extraction:
+    """One run of :func:`extract`."""
 
     def __init__(
         self,
+        slide: Slide,
         nuclei: Nuclei,
-        encoder: Encoder,
-        fingerprint: str,
-        settings: dict[str, Any],
+        encoder: Encoder | CombinedEncoder,
+        request: ExtractRequest,
         store: FeatureStore | None,
+        focus: Focus | None,
     ) -> None:
-        self._hashes: NDArray[np.str_] = nuclei.hashes
-        self._encoder = encoder.name
-        self._table: FeatureTable | None = None
-        sizes = (encoder.local_size, encoder.stored_context_size)
-        if store is None:
-            self._found = np.zeros(len(nuclei), dtype=np.bool_)
-            self.local, self.context = (
-                np.zeros((len(nuclei), size), dtype=np.float32) for size in sizes
-            )
-        else:
-            self._table = store.table(fingerprint, encoder.key, settings, *sizes)
-            self._found, self.local, self.context = self._table.get(self._hashes)
-        self._waiting: list[NDArray[np.int64]] = []
-        self._kept_at = time.monotonic()
+        self._nuclei, self._encoder, self._focus = nuclei, encoder, focus
+        self._parts = [
+            Part(slide, nuclei, part, request, store, focus) for part in parts_of(encoder)
+        ]
+        self._told = np.zeros(len(nuclei), np.bool_)
 
-    def missing(self) -> NDArray[np.int64]:
-        """Positions of nuclei that must be encoded."""
-        return np.flatnonzero(~self._found)
+    def run(self) -> Generator[Progress, None, None]:
+        """Encode what is missing, by turns with all parts."""
+        yield self._progress()
+        known = self._known()
+        try:
+            while True:
+                chunk = known.take(_CHUNK)
+                if len(chunk):
+                    yield self._progress(chunk)
+                if (part := self._least_done()) is not None:
+                    if part.step():
+                        yield self._progress(self._news())
+                elif not len(chunk):
+                    return
+        finally:
+            for part in self._parts:
+                part.close()
 
-    def add(self, encoded: Encoded) -> None:
-        """Take a batch in, and keep it in the store with others soon."""
-        if not (np.isfinite(encoded.local).all() and np.isfinite(encoded.context).all()):
-            raise ModelError(
-                f"Encoder {self._encoder} gives values that are not finite: its weights are "
-                "damaged. Get them again."
-            )
-        self.local[encoded.positions] = encoded.local
-        self.context[encoded.positions] = encoded.context
-        self._waiting.append(encoded.positions)
-        rows = sum(len(positions) for positions in self._waiting)
-        if rows >= _KEEP_ROWS or time.monotonic() - self._kept_at > _KEEP_AFTER_S:
-            self.keep()
+    def features(self) -> Features:
+        """All rows."""
+        return self._joined([part.features() for part in self._parts])
 
-    def keep(self) -> None:
-        """Write what waits to the store."""
-        if self._table is not None and any(len(some) for some in self._waiting):
-            where = np.concatenate(self._waiting)
-            self._table.put(self._hashes[where], self.local[where], self.context[where])
-        self._waiting = []
-        self._kept_at = time.monotonic()
+    def _joined(self, features: list[Features]) -> Features:
+        if isinstance(self._encoder, CombinedEncoder):
+            return self._encoder.join(features)
+        return features[0]
+
+    def _least_done(self) -> Part | None:
+        running = [part for part in self._parts if not part.ended]
+        return min(running, key=lambda part: part.done) if running else None
+
+    def _known(self) -> Worklist:
+        """What the store had, to be told while the rest is encoded; nothing if nobody looks."""
+        told = self._settled() if self._focus is not None else self._told
+        self._told |= told
+        side = self._parts[0].block_px
+        return Worklist(self._nuclei.centroids, np.flatnonzero(told), side, focus=self._focus)
+
+    def _settled(self) -> NDArray[np.bool_]:
+        settled: NDArray[np.bool_] = np.logical_and.reduce([p.settled() for p in self._parts])
+        return settled
+
+    def _news(self) -> NDArray[np.int64]:
+        """Nuclei that have become known since it was asked last."""
+        if self._focus is None:
+            return np.empty(0, np.int64)
+        fresh = self._settled() & ~self._told
+        self._told |= fresh
+        return np.flatnonzero(fresh)
+
+    def _progress(self, rows: NDArray[np.int64] | None = None) -> Progress:
+        done = sum(part.done for part in self._parts) // len(self._parts)
+        note = "; ".join(part.note for part in self._parts)
+        partial = None
+        if rows is not None and len(rows):
+            partial = self._joined([part.features_of(rows) for part in self._parts])
+        return Progress(done, len(self._nuclei), "nuclei", note, partial)

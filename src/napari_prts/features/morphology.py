@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from napari_prts.features.device import check_device
 from napari_prts.features.encoder import Encoded
+from napari_prts.features.request import EXACT, FLOAT32, ExtractRequest
 from napari_prts.nuclei import measure_nuclei, neighbourhood
 from napari_prts.nuclei.measurements import PIXEL_NAMES
 from napari_prts.nuclei.shapes import SHAPE_NAMES
 
 if TYPE_CHECKING:
+    from napari_prts.features.worklist import Worklist
     from napari_prts.jobs import Job
     from napari_prts.nuclei import Measurements, Nuclei
     from napari_prts.slide import Slide
@@ -26,10 +28,10 @@ RADII_UM = (25.0, 50.0, 100.0)
 # Raised when the same nuclei would be measured otherwise: old values in stores and
 # models must not meet new ones.
 _METHOD_VERSION = 1
-# Nuclei are measured and kept in groups of whole blocks, at least so many at once:
-# at the border of a group some blocks are read again.
+# Nuclei are measured and kept in groups: at the border of a group some blocks are read
+# again. Somebody who looks wants to see the first ones at once.
 _GROUP = 2000
-_BLOCK_UM = 512.0
+_FIRST_GROUP = 250
 
 
 class MorphologyEncoder:
@@ -46,6 +48,8 @@ class MorphologyEncoder:
     local_size = len(local_names)
     context_size = len(RADII_UM) * (local_size + 1)
     stored_context_size = 0
+    reach_um = max(RADII_UM)
+    tilings: tuple[str, ...] = (EXACT,)
     # It looks as far as its largest radius.
     tile = round(2 * max(RADII_UM) / MPP)
 
@@ -54,27 +58,26 @@ class MorphologyEncoder:
         digest = xxhash.xxh3_64(json.dumps(facts).encode()).hexdigest()
         self.key = f"morphology-{MPP:g}um-{digest}"
 
-    def where(self, device: str) -> str:
+    def where(self, request: ExtractRequest) -> str:
         """Say that it runs on the CPU, whatever is asked for."""
-        check_device(device)
+        check_device(request.device)
         return "CPU"
 
-    def encode(
-        self,
-        slide: Slide,
-        nuclei: Nuclei,
-        positions: NDArray[np.int64],
-        batch: int,
-        device: str,
-    ) -> Generator[Encoded, None, None]:
-        """Measure the nuclei at ``positions``, group after group of blocks.
+    def precision(self, request: ExtractRequest) -> str:
+        """Name of the precision in which it will be computed."""
+        return FLOAT32
 
-        ``batch`` and ``device`` change nothing. Between the groups batches without
+    def encode(
+        self, slide: Slide, nuclei: Nuclei, work: Worklist, request: ExtractRequest
+    ) -> Generator[Encoded, None, None]:
+        """Measure the nuclei of a worklist, group after group, the first a small one.
+
+        Of the request nothing matters here. Between the groups batches without
         nuclei are given, so that a job can be cancelled after each block.
         """
-        in_um = nuclei.centroids[positions] * slide.require_mpp()
-        for group in _groups(in_um):
-            chosen = positions[group]
+        size = _FIRST_GROUP if work.view is not None else _GROUP
+        while len(chosen := work.take(size)):
+            size = _GROUP
             measuring = measure_nuclei(slide, nuclei, MPP, chosen)
             values = yield from _between(measuring)
             yield Encoded(chosen, values, np.empty((len(chosen), 0), np.float32))
@@ -91,18 +94,6 @@ class MorphologyEncoder:
         context: NDArray[np.float32]
         _, context = neighbourhood(local, centroids_um, RADII_UM)
         return context
-
-
-def _groups(in_um: NDArray[np.floating]) -> Iterator[NDArray[np.int64]]:
-    """Rows of whole blocks, at least ``_GROUP`` together, ordered by block."""
-    block = np.floor_divide(in_um, _BLOCK_UM).astype(np.int64)
-    order = np.lexsort((block[:, 1], block[:, 0]))
-    ends = np.flatnonzero(np.any(np.diff(block[order], axis=0), axis=1)) + 1
-    start = 0
-    for end in [*ends.tolist(), len(order)]:
-        if end - start >= _GROUP or (end == len(order) and end > start):
-            yield order[start:end]
-            start = end
 
 
 def _between(

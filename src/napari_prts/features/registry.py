@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_prts.errors import ModelError
-from napari_prts.features.combined import PLUS, CombinedEncoder
+from napari_prts.features.combined import PLUS, CombinedEncoder, parts_of
 from napari_prts.features.licences import Consent
+from napari_prts.features.request import MORPHOLOGY
 from napari_prts.features.sources import HIPT_VIT256, WeightsSource, fetch, models_folder
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from napari_prts.features.hub import Hub, HubModel
     from napari_prts.features.vit import VitEncoder
 
-MORPHOLOGY = "morphology"
 UNET = "unet"
 TEXTURE = "texture"
 RANDOM = "random-vit:"
@@ -30,7 +30,7 @@ def load_encoder(
     accept_licence: Consent = False,
     source: WeightsSource = HIPT_VIT256,
     hub: Hub | None = None,
-) -> Encoder:
+) -> Encoder | CombinedEncoder:
     """Load an encoder.
 
     Parameters
@@ -63,7 +63,7 @@ def load_encoder(
 
     Returns
     -------
-    Encoder
+    Encoder or CombinedEncoder
 
     Raises
     ------
@@ -107,9 +107,8 @@ def _combined(
             f"{name!r} is no combination of encoders: write names with a plus between them, such "
             f"as '{MORPHOLOGY}{PLUS}{UNET}'."
         )
-    return CombinedEncoder(
-        [load_encoder(part, accept_licence=consent, source=source, hub=hub) for part in names]
-    )
+    loaded = [load_encoder(part, accept_licence=consent, source=source, hub=hub) for part in names]
+    return CombinedEncoder([single for part in loaded for single in parts_of(part)])
 
 
 def _local(name: str) -> Path | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,4 +78,14 @@ class Features:
             self.encoder_key,
             self.mpp,
             self.settings,
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Features]) -> Features:
+        """Put parts by the same encoder, one at least, one below the other."""
+        return replace(
+            parts[0],
+            ids=np.concatenate([part.ids for part in parts]),
+            local=np.concatenate([part.local for part in parts]),
+            context=np.concatenate([part.context for part in parts]),
         )

@@ -95,9 +95,12 @@ def _shares(classes: NDArray[np.uint8], count: int) -> Iterator[Picture]:
 
 
 def _gradients(grey: Picture) -> Iterator[Picture]:
+    # OpenCV's last bit depends on where in memory a picture lies: in double precision that
+    # is rounded away.
+    fine = grey.astype(np.float64)
     for sigma in _SIGMAS:
-        blurred = cv2.GaussianBlur(grey, (0, 0), sigma)
-        across, down = (cv2.Sobel(blurred, cv2.CV_32F, dx, 1 - dx) for dx in (1, 0))
+        blurred = cv2.GaussianBlur(fine, (0, 0), sigma)
+        across, down = (cv2.Sobel(blurred, cv2.CV_64F, dx, 1 - dx) for dx in (1, 0))
         size = _inner(cv2.magnitude(across, down))
         yield size
         yield size * size

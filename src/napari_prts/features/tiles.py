@@ -14,7 +14,8 @@ but its nucleus: one nucleus encoded again alone gives what it gave among others
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # Pixels of a read: a block of 1024 and a margin of 256 are 4.9 MB, and at the
 # density of a tumour (one nucleus in 100 um2) hold 2,600 tiles.
 BLOCK = 1024
+# Nuclei at the corner of four blocks, and two more for what is read ahead.
+_KEPT_BLOCKS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +98,11 @@ def tile_corners(
     return np.rint(centres - tile / 2).astype(np.int64)
 
 
-def read_tiles(
-    slide: Slide,
-    corners: NDArray[np.int64],
-    positions: NDArray[np.int64],
-    *,
-    mpp: float,
-    tile: int,
-    batch: int,
-    block: int = BLOCK,
-) -> Iterator[Tiles]:
-    """Read tiles in batches, block after block.
+class TileReader:
+    """Cuts tiles out of blocks of the slide. Safe to use from several threads.
+
+    The blocks lie on a fixed lattice, so a tile's pixels depend on nothing else, and the
+    last ones stay in memory: nuclei that come block by block cost one read a block.
 
     Parameters
     ----------
@@ -113,71 +110,62 @@ def read_tiles(
         Where to read. Outside of it a tile is filled with the slide's background.
     corners : ndarray of int64, shape (n, 2)
         Upper left corners of all tiles, from :func:`tile_corners`.
-    positions : ndarray of int64, shape (m,)
-        Which of them to read.
     mpp : float
         Microns per pixel of the tiles.
     tile : int
         Side of a tile in pixels.
-    batch : int
-        Tiles in a batch; the last may have fewer.
     block : int
         Side of a block in pixels.
-
-    Yields
-    ------
-    Tiles
-        Each position once, ordered by block.
     """
-    waiting: list[Tiles] = []
-    for tiles in _tiles_by_block(slide, corners, positions, mpp, tile, batch, block):
-        waiting.append(tiles)
-        while sum(len(w.positions) for w in waiting) >= batch:
-            joined = _join(waiting)
-            yield _part(joined, slice(0, batch))
-            waiting = [_part(joined, slice(batch, None))]
-    if rest := [w for w in waiting if len(w.positions)]:
-        yield _join(rest)
 
+    def __init__(
+        self,
+        slide: Slide,
+        corners: NDArray[np.int64],
+        mpp: float,
+        tile: int,
+        block: int | None = None,
+    ) -> None:
+        self._slide, self._corners, self._mpp, self._tile = slide, corners, mpp, tile
+        self._block = BLOCK if block is None else block
+        self._kept: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
+        self._lock = threading.Lock()
 
-def _tiles_by_block(
-    slide: Slide,
-    corners: NDArray[np.int64],
-    positions: NDArray[np.int64],
-    mpp: float,
-    tile: int,
-    batch: int,
-    block: int,
-) -> Iterator[Tiles]:
-    """Tiles of one block after another, at most a batch at a time."""
-    to_level_0 = mpp / slide.require_mpp()
-    lattice = np.floor_divide(corners[positions], block)
-    order = np.lexsort((lattice[:, 1], lattice[:, 0]))
-    changes = np.flatnonzero(np.any(np.diff(lattice[order], axis=0), axis=1)) + 1
-    for group in np.split(order, changes):
-        if not len(group):
-            continue
-        origin = lattice[group[0]] * block
-        row, column = origin * to_level_0
-        pixels = slide.read(row, column, block + tile, block + tile, mpp=mpp)
-        for start in range(0, len(group), batch):
-            chosen = positions[group[start : start + batch]]
-            yield Tiles(chosen, corners[chosen], _cut(pixels, corners[chosen] - origin, tile))
+    def read(self, positions: NDArray[np.int64]) -> Tiles:
+        """Read some tiles.
 
+        Parameters
+        ----------
+        positions : ndarray of int64, shape (b,)
+            Which.
 
-def _cut(pixels: NDArray[np.uint8], offsets: NDArray[np.int64], tile: int) -> NDArray[np.uint8]:
-    return np.stack([pixels[r : r + tile, c : c + tile] for r, c in offsets])
+        Returns
+        -------
+        Tiles
+            In the order of ``positions``.
+        """
+        corners = self._corners[positions]
+        tile = self._tile
+        pixels = np.empty((len(positions), tile, tile, 3), np.uint8)
+        lattice = np.floor_divide(corners, self._block)
+        for number in np.lexsort((lattice[:, 1], lattice[:, 0])):
+            row, column = corners[number] - lattice[number] * self._block
+            around = self._around(int(lattice[number, 0]), int(lattice[number, 1]))
+            pixels[number] = around[row : row + tile, column : column + tile]
+        return Tiles(positions, corners, pixels)
 
-
-def _join(parts: list[Tiles]) -> Tiles:
-    if len(parts) == 1:
-        return parts[0]
-    return Tiles(
-        np.concatenate([p.positions for p in parts]),
-        np.concatenate([p.corners for p in parts]),
-        np.concatenate([p.pixels for p in parts]),
-    )
-
-
-def _part(tiles: Tiles, rows: slice) -> Tiles:
-    return Tiles(tiles.positions[rows], tiles.corners[rows], tiles.pixels[rows])
+    def _around(self, row: int, column: int) -> NDArray[np.uint8]:
+        """A block, and as much after it as its tiles reach."""
+        with self._lock:
+            found = self._kept.get((row, column))
+            if found is not None:
+                self._kept.move_to_end((row, column))
+                return found
+        to_level_0 = self._mpp / self._slide.require_mpp()
+        side, first = self._block + self._tile, np.array([row, column]) * self._block * to_level_0
+        found = self._slide.read(float(first[0]), float(first[1]), side, side, mpp=self._mpp)
+        with self._lock:
+            self._kept[row, column] = found
+            while len(self._kept) > _KEPT_BLOCKS:
+                self._kept.popitem(last=False)
+        return found

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    import torch
 
 # DE-9IM: the two interiors share a point, so a common edge alone is no overlap.
 _INTERIORS_MEET = "T********"
@@ -58,25 +54,30 @@ def token_mask(
     return mask
 
 
-def local_features(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def local_features(tokens: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float32]:
     """Average the tokens of each nucleus, then neighbouring pairs of channels.
+
+    A nucleus's values depend on its own tokens alone, to the last bit, whatever others
+    are given with it.
 
     Parameters
     ----------
-    tokens : torch.Tensor, shape (b, grid * grid, D)
-        Patch tokens by row and column; D is even.
-    mask : torch.Tensor of bool, shape (b, grid * grid)
-        Tokens of the nucleus, at least one each.
+    tokens : ndarray of float32, shape (t, D)
+        Tokens of the first nucleus, then of the second, and so on; D is even.
+    counts : ndarray of int64, shape (n,)
+        Tokens of each nucleus, at least one.
 
     Returns
     -------
-    torch.Tensor, shape (b, D / 2)
+    ndarray of float32, shape (n, D / 2)
         As in PRTS, where 384 channels become 192.
     """
-    weights = mask.to(tokens.dtype)
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    mean = (weights.unsqueeze(1) @ tokens).squeeze(1)
-    return mean.reshape(len(mean), -1, 2).mean(dim=2)
+    if not len(counts):
+        return np.empty((0, tokens.shape[1] // 2), np.float32)
+    begins = np.cumsum(counts) - counts
+    means = np.add.reduceat(tokens, begins, axis=0) / counts[:, None].astype(np.float32)
+    halves: NDArray[np.float32] = means.reshape(len(means), -1, 2).mean(axis=2)
+    return halves
 
 
 def _shapes(polygons: Sequence[NDArray[np.floating]]) -> NDArray[np.object_]:

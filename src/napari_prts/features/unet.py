@@ -20,17 +20,19 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from napari_prts.features.blocks import BlockPlan, BlockSums, Window
+from napari_prts.features.blocks import BlockPlan, BlocksLeft, BlockSums, Window
 from napari_prts.features.encoder import Encoded
+from napari_prts.features.request import EXACT, FLOAT32, ExtractRequest
 from napari_prts.features.unet_activations import activations_on, sizes
+from napari_prts.pipeline import PULSE, Step, overlapped
 from napari_prts.segmentation import runtimes
 from napari_prts.segmentation.ground import measure_limits
 from napari_prts.segmentation.loading import DEFAULT_MODEL, load_model
 from napari_prts.segmentation.model import StarDistModel
-from napari_prts.segmentation.pipeline import PULSE, Step, overlapped
 from napari_prts.segmentation.runner import receptive_radius
 
 if TYPE_CHECKING:
+    from napari_prts.features.worklist import Worklist
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
 
@@ -64,6 +66,9 @@ class UnetEncoder:
         If the model cannot be loaded.
     """
 
+    reach_um = 0.0
+    tilings: tuple[str, ...] = (EXACT,)
+
     def __init__(self, model: str | Path | StarDistModel = DEFAULT_MODEL) -> None:
         self._model = model if isinstance(model, StarDistModel) else load_model(model)
         self.name = NAME if model == DEFAULT_MODEL else f"{NAME}:{self._model_name(model)}"
@@ -91,33 +96,34 @@ class UnetEncoder:
     def _model_name(model: str | Path | StarDistModel) -> str:
         return model.name if isinstance(model, StarDistModel) else str(model)
 
-    def where(self, device: str) -> str:
+    def where(self, request: ExtractRequest) -> str:
         """Say on which device, and in which library, the network will run."""
-        return activations_on(self._model, device)[1]
+        return activations_on(self._model, request.device)[1]
+
+    def precision(self, request: ExtractRequest) -> str:
+        """Name of the precision in which it will be computed."""
+        return FLOAT32
 
     def encode(
-        self,
-        slide: Slide,
-        nuclei: Nuclei,
-        positions: NDArray[np.int64],
-        batch: int,
-        device: str,
+        self, slide: Slide, nuclei: Nuclei, work: Worklist, request: ExtractRequest
     ) -> Generator[Encoded, None, None]:
-        """Look at each block once, and give nuclei when their last block is done.
+        """Look at each block once, the nearest first, and give nuclei when their last is done.
 
-        ``batch`` changes nothing. While a block takes long, batches without nuclei are
-        given, so that a job can be cancelled.
+        While a block takes long, batches without nuclei are given, so that a job can be
+        cancelled.
         """
+        positions = work.positions
         if not len(positions):
             return
         model = self._model
-        network, _ = activations_on(model, device)
+        network, _ = activations_on(model, request.device)
         limits = measure_limits(slide, model.mpp, model.percentiles)
         to_level_0 = model.mpp / slide.require_mpp()
         grid, step = model.config.grid, model.config.divisor
         chosen = nuclei.take(positions)
         plan = BlockPlan.of(chosen, slide.shape, to_level_0, grid, step, self._block, self.tile)
         sums = BlockSums(len(positions), self.local_size, self.context_size)
+        left = BlocksLeft(plan, to_level_0)
 
         def read(index: int) -> tuple[int, Window, NDArray[np.float32]]:
             owned = plan.window(index)
@@ -128,17 +134,16 @@ class UnetEncoder:
 
         def look(
             seen: tuple[int, Window, NDArray[np.float32]],
-        ) -> tuple[int, NDArray[np.int64]]:
+        ) -> NDArray[np.int64]:
             index, owned, pixels = seen
             inner = _grid_points(owned, self._context, grid)
             sums.add(plan, index, network.look(pixels, inner), self._context)
-            return index, plan.finished(index)
+            return left.finish(index)
 
-        with closing(
-            overlapped(range(len(plan)), Step(read), Step(look), pulse=_PULSE_S)
-        ) as results:
+        blocks = left.nearest(work)
+        with closing(overlapped(blocks, Step(read), Step(look), pulse=_PULSE_S)) as results:
             for result in results:
-                rows = np.empty(0, np.int64) if result is PULSE else result[1]
+                rows = np.empty(0, np.int64) if result is PULSE else result
                 local, context = sums.means(rows)
                 yield Encoded(positions[rows], local, context)
 

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Generator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 import xxhash
 from numpy.typing import NDArray
 
 from napari_prts.errors import ModelError
 from napari_prts.features.checkpoints import weights_digest
-from napari_prts.features.device import choose_device, device_name, release
+from napari_prts.features.device import choose_device, device_name
 from napari_prts.features.encoder import Encoded
-from napari_prts.features.tiles import Tiles, read_tiles, tile_corners, to_encoder_pixels
-from napari_prts.features.tokens import local_features, token_mask
+from napari_prts.features.precision import choose_precision
+from napari_prts.features.request import EXACT, FLOAT32, GRID, ExtractRequest
+from napari_prts.features.vit_network import VitNetwork
+from napari_prts.features.vit_tiles import OwnTiles, SharedTiles
+from napari_prts.pipeline import PULSE, overlapped
 
 if TYPE_CHECKING:
     from timm.models import VisionTransformer
 
+    from napari_prts.features.worklist import Worklist
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
 
 # PRTS, HIPT and the pathology models at the hub look at 20x, that is 0.5 um/px.
 MPP = 0.5
+# While a batch takes long, an empty one is given so often, in seconds: a job can be cancelled.
+_PULSE_S = 0.1
+# A graphics card is quicker than one thread reads.
+_GPU_READERS = 4
 # Raised when the same weights would give other features.
 _METHOD_VERSION = 1
 
 
 class VitEncoder:
-    """A vision transformer of timm that looks at one tile for each nucleus.
+    """A vision transformer of timm that looks at a tile for each nucleus, or at shared ones.
 
     Parameters
     ----------
@@ -54,6 +61,9 @@ class VitEncoder:
     ModelError
         If its patches or tiles are not square, or its width is odd.
     """
+
+    reach_um = 0.0
+    tilings: tuple[str, ...] = (EXACT, GRID)
 
     def __init__(
         self,
@@ -95,64 +105,43 @@ class VitEncoder:
         digest = xxhash.xxh3_64(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         return f"{architecture}-{self.tile}px-{self.mpp:g}um-{digest}"
 
-    def where(self, device: str) -> str:
+    def precision(self, request: ExtractRequest) -> str:
+        """Name of the precision in which it will be computed."""
+        return choose_precision(request.precision, request.device)
+
+    def where(self, request: ExtractRequest) -> str:
         """Say on which device it will run; raise ModelError if it cannot."""
-        return device_name(choose_device(device))
+        precision = self.precision(request)
+        words = device_name(choose_device(request.device))
+        return words if precision == FLOAT32 else f"{words}, {precision}"
 
     def encode(
-        self,
-        slide: Slide,
-        nuclei: Nuclei,
-        positions: NDArray[np.int64],
-        batch: int,
-        device: str,
+        self, slide: Slide, nuclei: Nuclei, work: Worklist, request: ExtractRequest
     ) -> Generator[Encoded, None, None]:
-        """Encode the nuclei at ``positions``, block after block of the slide.
+        """Encode the nuclei of a worklist; reading and the network work at the same time.
 
         The copy of the model on the device is released when the iterator ends or
         is closed.
         """
-        there = choose_device(device)
-        model = copy.deepcopy(self._model).to(there) if there.type != "cpu" else self._model
-        slide_mpp = slide.require_mpp()
-        corners = tile_corners(nuclei.centroids, slide_mpp, self.mpp, self.tile)
+        if not len(work):
+            return
+        device = choose_device(request.device)
+        network = VitNetwork(self._model, device, self.precision(request), self._mean, self._std)
+        kind = SharedTiles if request.tiles == GRID else OwnTiles
+        looking = kind(self, slide, nuclei, work, network)
+        steps = looking.steps(1 if device.type == "cpu" else _GPU_READERS)
+        batches = overlapped(looking.batches(network.batch(request.batch)), *steps, pulse=_PULSE_S)
         try:
-            for tiles in read_tiles(
-                slide, corners, positions, mpp=self.mpp, tile=self.tile, batch=batch
-            ):
-                yield self._encode(model, there, nuclei, tiles, slide_mpp)
+            with closing(batches):
+                for found in batches:
+                    yield self._nobody() if found is PULSE else found
         finally:
-            del model
-            release(there)
+            network.close()
 
-    @torch.inference_mode()
-    def _encode(
-        self,
-        model: VisionTransformer,
-        device: torch.device,
-        nuclei: Nuclei,
-        tiles: Tiles,
-        slide_mpp: float,
-    ) -> Encoded:
-        polygons = [
-            to_encoder_pixels(nuclei.polygon(int(i)), slide_mpp, self.mpp) - corner
-            for i, corner in zip(tiles.positions, tiles.corners, strict=True)
-        ]
-        centres = to_encoder_pixels(nuclei.centroids[tiles.positions], slide_mpp, self.mpp)
-        centres -= tiles.corners
-        mask = token_mask(polygons, centres, self.grid, self.patch).reshape(len(polygons), -1)
-        tokens = model.forward_features(self._normalised(tiles.pixels, device))
-        context = tokens[:, 0] if _has_trained_cls(model) else _pooled(model, tokens)
-        local = local_features(
-            tokens[:, model.num_prefix_tokens :], torch.from_numpy(mask).to(device)
-        )
-        return Encoded(tiles.positions, _as_numpy(local), _as_numpy(context))
-
-    def _normalised(self, pixels: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-        images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
-        mean = torch.tensor(self._mean, device=device).reshape(1, 3, 1, 1)
-        std = torch.tensor(self._std, device=device).reshape(1, 3, 1, 1)
-        return images.sub_(mean).div_(std)
+    def _nobody(self) -> Encoded:
+        sizes = self.local_size, self.stored_context_size
+        local, context = (np.empty((0, size), np.float32) for size in sizes)
+        return Encoded(np.empty(0, np.int64), local, context)
 
     def context_of(
         self,
@@ -162,19 +151,3 @@ class VitEncoder:
     ) -> NDArray[np.float32]:
         """Context of all nuclei: the CLS tokens, as they were encoded."""
         return stored
-
-
-def _has_trained_cls(model: VisionTransformer) -> bool:
-    """Whether CLS stands for the tile; a model trained by averaging leaves it unused."""
-    return bool(model.has_class_token and model.global_pool in ("token", ""))
-
-
-def _pooled(model: VisionTransformer, tokens: torch.Tensor) -> torch.Tensor:
-    """What a model without a CLS token was trained to give for the whole tile."""
-    pooled: torch.Tensor = model.forward_head(tokens, pre_logits=True)
-    return pooled
-
-
-def _as_numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.to("cpu", torch.float32).numpy()
-    return array

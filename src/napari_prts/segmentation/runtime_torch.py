@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_prts.segmentation.network import StarDistNetwork
 from napari_prts.segmentation.runtimes import Window
+from napari_prts.segmentation.threads import ThreadLimit
 
 
 class TorchNetwork:
@@ -40,7 +38,8 @@ class TorchNetwork:
         dtype: torch.dtype = torch.float32,
         threads: int | None = None,
     ) -> None:
-        self._device, self._dtype, self._threads = torch.device(device), dtype, threads
+        self._device, self._dtype = torch.device(device), dtype
+        self._limit = ThreadLimit(threads if self._device.type == "cpu" else None)
         self._network = copy.deepcopy(network).eval()
         self._network.to(self._device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if isinstance(self._network, StarDistNetwork):
@@ -57,7 +56,7 @@ class TorchNetwork:
         image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device, self._dtype)
         # A permuted (row, column, channel) array is channels_last already.
         image = image.permute(2, 0, 1)[None]
-        with self._limited():
+        with self._limit.limited():
             logit, dist = self._seen(image, window)
         return logit[0, 0].float(), dist[0].float()
 
@@ -75,16 +74,3 @@ class TorchNetwork:
             return seen
         logit, dist = self._network(image)
         return logit[:, :, part[0], part[1]], dist[:, :, part[0], part[1]]
-
-    def _limited(self) -> AbstractContextManager[Any]:
-        """Limit the threads of passes that the calling thread makes; others keep theirs."""
-        if self._threads is None or self._device.type != "cpu":
-            return nullcontext()
-        limited: AbstractContextManager[Any] = self._pools.limit(limits=self._threads)
-        return limited
-
-    @cached_property
-    def _pools(self) -> Any:
-        from threadpoolctl import ThreadpoolController
-
-        return ThreadpoolController().select(user_api="openmp")

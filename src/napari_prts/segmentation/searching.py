@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_prts.pipeline import Step, overlapped
 from napari_prts.segmentation.candidates import Candidates
 from napari_prts.segmentation.ground import on_glass
 from napari_prts.segmentation.merging import Settled, settle_tile
 from napari_prts.segmentation.normalisation import Normalisation
-from napari_prts.segmentation.pipeline import Step, overlapped
 from napari_prts.segmentation.runner import Runner
 from napari_prts.segmentation.tiling import Rectangle
 

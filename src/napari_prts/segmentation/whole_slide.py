@@ -15,13 +15,13 @@ import numpy as np
 from napari_prts.errors import ModelError, SlideError
 from napari_prts.jobs import Job, Progress
 from napari_prts.nuclei import Nuclei, Source
+from napari_prts.pipeline import PULSE
 from napari_prts.segmentation.candidates import Candidates
 from napari_prts.segmentation.checkpoint import Checkpoint, FinishedTile
 from napari_prts.segmentation.ground import Ground, measure_limits
 from napari_prts.segmentation.loading import DEFAULT_MODEL, load_model
 from napari_prts.segmentation.merging import Merger
 from napari_prts.segmentation.model import StarDistModel
-from napari_prts.segmentation.pipeline import PULSE
 from napari_prts.segmentation.runner import Runner, receptive_radius
 from napari_prts.segmentation.searching import LOOKERS, RIM, Search
 from napari_prts.segmentation.tiling import Rectangle, plan_tiles

@@ -70,7 +70,7 @@ def overlapped(
         lane.writers = step.threads
         for _ in range(step.threads):
             work = _Worker(run, source, step.work, lane)
-            threads.append(threading.Thread(target=work, name=f"segmentation step {number + 1}"))
+            threads.append(threading.Thread(target=work, name=f"step {number + 1}"))
         source = lane
     for thread in threads:
         thread.start()
