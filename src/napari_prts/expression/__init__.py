@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from napari_prts.expression.bundle_folder import load_bundle
     from napari_prts.expression.checkpoint import EpochReport
     from napari_prts.expression.network import PrtsNetwork
-    from napari_prts.expression.prediction import PredictedCells, PredictRequest, predict
+    from napari_prts.expression.predict_request import PredictRequest
+    from napari_prts.expression.predicted_cells import PredictedCells
+    from napari_prts.expression.prediction import predict
+    from napari_prts.expression.predictor import Predictor
     from napari_prts.expression.requests import TrainRequest
     from napari_prts.expression.sections import Section
     from napari_prts.expression.similarity import unlike_words
@@ -33,8 +36,9 @@ _PUBLIC = {
     "AblationRow": "ablation",
     "EpochReport": "checkpoint",
     "ModelBundle": "bundle",
-    "PredictRequest": "prediction",
-    "PredictedCells": "prediction",
+    "PredictRequest": "predict_request",
+    "PredictedCells": "predicted_cells",
+    "Predictor": "predictor",
     "PrtsNetwork": "network",
     "Section": "sections",
     "SplitPlan": "splitting",
@@ -59,6 +63,7 @@ __all__ = [
     "ModelBundle",
     "PredictRequest",
     "PredictedCells",
+    "Predictor",
     "PrtsNetwork",
     "Section",
     "SplitPlan",

@@ -141,6 +141,15 @@ class ModelBundle:
         return str(self.card["encoder_key"])
 
     @property
+    def tiles(self) -> str:
+        """How its nuclei were seen: ``"exact"``, a tile each, or ``"grid"``, shared ones."""
+        settings = self.card.get("encoder_settings", {})
+        # Of encoders side by side each has settings of its own.
+        parts = [part for part in settings.values() if isinstance(part, dict)] or [settings]
+        shared = any(part.get("extraction") == "grid" for part in parts)
+        return "grid" if shared else "exact"
+
+    @property
     def feature_count(self) -> int:
         """Features per cell that go into the network."""
         return int(self.card["features"]["count"])

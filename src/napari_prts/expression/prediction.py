@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import closing
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -11,71 +11,24 @@ from numpy.typing import NDArray
 
 from napari_prts.errors import ExpressionError
 from napari_prts.expression.bundle import ModelBundle
-from napari_prts.expression.fitting import expected
-from napari_prts.expression.matching import chosen_features
-from napari_prts.expression.nearest import nearest_rows
+from napari_prts.expression.predict_request import PredictRequest
+from napari_prts.expression.predicted_cells import CellTable, PredictedCells
 from napari_prts.expression.similarity import unlike_training
-from napari_prts.expression.threshold import cut
-from napari_prts.features.device import choose_device
 from napari_prts.jobs import Job, Progress
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from napari_prts.expression.predictor import Predictor
     from napari_prts.features import Features
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
 
+__all__ = ["PARTS", "PredictRequest", "PredictedCells", "predict"]
+
 NEW = "new"
 PARTS = ("train", "validation", "test", "gap", NEW)
 _VERSIONS = ("napari-prts", "torch", "numpy", "anndata")
-
-
-@dataclass(frozen=True)
-class PredictRequest:
-    """How to predict.
-
-    Parameters
-    ----------
-    batch : int
-        Cells at once.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-
-    Raises
-    ------
-    ExpressionError
-        If the batch is not positive.
-    """
-
-    batch: int = 1024
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ExpressionError(f"batch is {self.batch}; give at least 1 cell a batch.")
-
-
-@dataclass(frozen=True, eq=False)
-class PredictedCells:
-    """A batch of predicted cells, to be shown before all are done.
-
-    Parameters
-    ----------
-    ids : ndarray of int64, shape (n,)
-        Of the nuclei.
-    genes : tuple of str
-        Names.
-    expression : ndarray of float32, shape (n, genes)
-        Expected counts, 0 where the gene counts as not expressed.
-    p_expressed : ndarray of float32, shape (n, genes)
-        Probability that the gene is expressed.
-    """
-
-    ids: NDArray[np.int64]
-    genes: tuple[str, ...]
-    expression: NDArray[np.float32]
-    p_expressed: NDArray[np.float32]
 
 
 def predict(
@@ -84,6 +37,7 @@ def predict(
     slide: Slide,
     bundle: ModelBundle,
     request: PredictRequest | None = None,
+    predictor: Predictor | None = None,
 ) -> Job[AnnData]:
     """Predict each cell's expression.
 
@@ -98,7 +52,9 @@ def predict(
     bundle : ModelBundle
         The model.
     request : PredictRequest, optional
-        Batch and device.
+        Batch, device and precision.
+    predictor : Predictor, optional
+        The model made ready before, to save that time; its device and precision count.
 
     Yields
     ------
@@ -115,7 +71,9 @@ def predict(
         distance is above 1: see :mod:`~napari_prts.expression.similarity`),
         nearest_training (which of ``bundle.training_cells`` is nearest), split
         (``"new"`` on another slide than the model's own); ``obsm["spatial"]`` (x, y) in
-        level-0 pixels; ``uns["prts"]`` from what.
+        level-0 pixels; ``uns["prts"]`` from what, and in which ``precision``. A cell's
+        values are the same to the bit whichever cells are predicted with it, on one machine
+        in one precision.
 
     Raises
     ------
@@ -127,42 +85,44 @@ def predict(
     NucleiError
         If features belong to nuclei that are not there.
     """
+    from napari_prts.expression.predictor import Predictor
+
     request = request or PredictRequest()
     if not len(features.ids):
         raise ExpressionError("There are no nuclei to predict: find or import nuclei first.")
     bundle.check_features(features)
     mpp = slide.require_mpp()
     cells = nuclei.take(nuclei.positions_of(features.ids))
-    device = choose_device(request.device)
-    shape = (len(cells), len(bundle.genes))
-    yield Progress(0, shape[0], "cells", f"{shape[1]:,} genes")
+    total, note = len(cells), f"{len(bundle.genes):,} genes"
+    yield Progress(0, total, "cells", note)
 
-    standardised = bundle.standardised(chosen_features(features, bundle.use), slide.fingerprint)
-    reference = bundle.training_cells
-    distances = reference.distances(standardised)
-    unlike = unlike_training(distances)
-    network = bundle.network().to(device)
-    expression, probability = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    for rows, counts, p in expected(network, standardised, bundle.gene_scaling, request.batch):
-        expression[rows], probability[rows] = cut(counts, p, bundle.threshold), p
-        batch = PredictedCells(cells.ids[rows], bundle.genes, expression[rows], p)
-        yield Progress(rows.stop, shape[0], "cells", f"{shape[1]:,} genes", batch)
+    ready = (predictor or Predictor(bundle, request)).with_slide(features, slide.fingerprint)
+    table = CellTable.empty(total, len(bundle.genes))
+    with closing(ready.fill(table, features, slide.fingerprint, request.batch)) as done:
+        for rows in done:
+            expression, p_expressed = table.expression[rows], table.p_expressed[rows]
+            batch = PredictedCells(cells.ids[rows], bundle.genes, expression, p_expressed)
+            yield Progress(rows.stop, total, "cells", note, batch)
+    unlike = unlike_training(table.distance)
     return _table(
-        expression,
-        probability,
+        table,
         bundle,
         cells,
         {
             "id": cells.ids,
             "area_um2": (cells.areas * mpp**2).astype(np.float32),
             "score": cells.scores,
-            "distance": distances,
-            "confidence": reference.confidence(distances),
+            "distance": table.distance,
+            "confidence": bundle.training_cells.confidence(table.distance),
             "unlike_training": unlike,
-            "nearest_training": nearest_rows(bundle.arrays["training.rows"], standardised),
+            "nearest_training": table.nearest_training,
             "split": _parts(cells, slide, bundle),
         },
-        {**_provenance(features, slide, bundle), "unlike_training_share": float(unlike.mean())},
+        {
+            **_provenance(features, slide, bundle),
+            "precision": ready.precision,
+            "unlike_training_share": float(unlike.mean()),
+        },
     )
 
 
@@ -175,8 +135,7 @@ def _parts(cells: Nuclei, slide: Slide, bundle: ModelBundle) -> NDArray[np.str_]
 
 
 def _table(
-    expression: NDArray[np.float32],
-    probability: NDArray[np.float32],
+    table: CellTable,
     bundle: ModelBundle,
     cells: Nuclei,
     columns: dict[str, NDArray[Any]],
@@ -188,10 +147,10 @@ def _table(
     obs = pd.DataFrame(columns, index=cells.ids.astype(str))
     obs["split"] = pd.Categorical(obs["split"], categories=list(PARTS))
     return AnnData(
-        X=expression,
+        X=table.expression,
         obs=obs,
         var=pd.DataFrame(index=list(bundle.genes)),
-        layers={"p_expressed": probability},
+        layers={"p_expressed": table.p_expressed},
         obsm={"spatial": np.ascontiguousarray(cells.centroids[:, ::-1], np.float32)},
         uns={"prts": provenance},
     )

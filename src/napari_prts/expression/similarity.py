@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_prts.expression.nearest import sampled_rows
+from napari_prts.expression.nearest import Neighbours, sampled_rows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -23,7 +23,6 @@ _PERCENTILE = 95.0
 _MANY_UNLIKE = 0.25
 # Steps of 2 % tell all that a few hundred held-out cells know.
 _QUANTILES = 51
-_BLOCK = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +99,8 @@ class TrainingCells:
         features : ndarray, shape (n, features)
             Standardised.
         """
-        k = min(NEIGHBOUR, len(self.rows)) - 1
-        lengths = (self.rows**2).sum(1)
-        found = np.empty(len(features), np.float32)
-        for start in range(0, len(features), _BLOCK):
-            block = features[start : start + _BLOCK]
-            squares = (block**2).sum(1)[:, None] + lengths - 2 * (block @ self.rows.T)
-            found[start : start + _BLOCK] = np.partition(squares, k, axis=1)[:, k]
-        return (np.sqrt(np.maximum(found, 0)) / self.scale).astype(np.float32)
+        found, _ = Neighbours(self.rows).of(features, NEIGHBOUR)
+        return found / np.float32(self.scale)
 
     def confidence(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
         """Share of the cells that did not train which lie at least as far.
