@@ -71,7 +71,7 @@ def test_a_pale_and_blurred_slide_is_warned_of(
         predict_job(other, demo_nuclei, PredictionRequest(trained, device="cpu"), store),
         seen.append,
     )
-    assert list(dict.fromkeys(p.unit for p in seen)) == ["windows", "nuclei", "cells"]
+    assert list(dict.fromkeys(p.unit for p in seen)) == ["nuclei", "cells", "windows"]
 
     write_h5ad(predicted, tmp_path / "predicted.h5ad")
     quality = read_h5ad(tmp_path / "predicted.h5ad").uns["prts"]["quality"]

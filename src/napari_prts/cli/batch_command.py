@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_prts.cli.consent import AcceptLicenceOption, fetch_encoder
-from napari_prts.cli.inputs import MppOption
+from napari_prts.cli.inputs import Device, DeviceOption, MppOption, TilesOption
 from napari_prts.cli.outputs import check_output_folder
 from napari_prts.cli.terminal import Stopwatch, counted, note, wrote
 
@@ -84,6 +84,8 @@ def batch(
             "(tcp://host:8786, or its scheduler file) instead.",
         ),
     ] = None,
+    tiles: TilesOption = None,
+    device: DeviceOption = Device.AUTO,
     accept_licence: AcceptLicenceOption = False,
 ) -> None:
     """Segment, predict, cluster and report many slides.
@@ -107,6 +109,8 @@ def batch(
         resolution=resolution,
         umap=umap,
         nuclei_ending=f".{nuclei_format.value}",
+        device=device.value,
+        tiles=tiles and tiles.value,
         accept_licence=accept_licence,
     )
     watch = Stopwatch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,34 @@ MppOption = Annotated[
         metavar="F",
         help="Microns per pixel of the full-resolution slide; needed if the file has none.",
     ),
+]
+
+
+class Tiles(StrEnum):
+    """What a vision transformer looks at for each nucleus."""
+
+    EXACT = "exact"
+    GRID = "grid"
+
+
+class Device(StrEnum):
+    """Where networks run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+TILES_HELP = (
+    "A tile for each nucleus (exact), or tiles that nuclei share (grid): some ten times quicker, "
+    "for encoders that are vision transformers."
+)
+TilesOption = Annotated[
+    Tiles | None, typer.Option("--tiles", help=f"{TILES_HELP} By default as the model was trained.")
+]
+DeviceOption = Annotated[
+    Device, typer.Option("--device", help="Where networks run; auto is the fastest there is.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")]
 

@@ -9,9 +9,12 @@ import typer
 
 from napari_prts.cli.consent import AcceptLicenceOption, fetch_encoder
 from napari_prts.cli.inputs import (
+    Device,
+    DeviceOption,
     MppOption,
     NucleiOption,
     SlideArgument,
+    TilesOption,
     open_with_nuclei,
 )
 from napari_prts.cli.outputs import check_output_file
@@ -28,6 +31,8 @@ def predict(
         Path, typer.Option("-o", "--output", metavar="OUT.h5ad", help="Predicted cells to write.")
     ],
     mpp: MppOption = None,
+    tiles: TilesOption = None,
+    device: DeviceOption = Device.AUTO,
     accept_licence: AcceptLicenceOption = False,
 ) -> None:
     """Predict the gene expression of each nucleus.
@@ -41,18 +46,21 @@ def predict(
     from napari_prts.h5ad import write_h5ad
     from napari_prts.jobs import run
     from napari_prts.study import PredictionRequest
-    from napari_prts.study.jobs import predict_job
+    from napari_prts.study.predicting import other_tiles_words, predict_job
 
     watch = Stopwatch()
     bundle = load_bundle(model)
     fetch_encoder(bundle.encoder, accept_licence)
     opened, found = open_with_nuclei(slide, nuclei, mpp)
     with progress_bar("Predicting") as report:
-        job = predict_job(opened, found, PredictionRequest(bundle), FeatureStore())
+        request = PredictionRequest(bundle, device=device.value, tiles=tiles and tiles.value)
+        job = predict_job(opened, found, request, FeatureStore())
         predicted = run(job, report)
     write_h5ad(predicted, output)
     for warning in predicted.uns["prts"].get("quality", {}).get("warnings", ()):
         note(warning)
+    if words := other_tiles_words(predicted):
+        note(words)
     if words := unlike_words(predicted):
         note(words)
     genes, cells = counted(predicted.n_vars, "gene"), counted(predicted.n_obs, "cell")

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_prts.cli.consent import AcceptLicenceOption, fetch_encoder
-from napari_prts.cli.inputs import SLIDE_HELP, MppOption, SeedOption, open_with_nuclei
+from napari_prts.cli.inputs import (
+    SLIDE_HELP,
+    TILES_HELP,
+    Device,
+    DeviceOption,
+    MppOption,
+    SeedOption,
+    Tiles,
+    open_with_nuclei,
+)
 from napari_prts.cli.outputs import OutputError, check_output_folder
 from napari_prts.cli.terminal import Stopwatch, counted, note, progress_bar, wrote
 from napari_prts.errors import ModelError
@@ -117,6 +126,8 @@ def train(
         ),
     ] = None,
     mpp: MppOption = None,
+    tiles: Annotated[Tiles, typer.Option("--tiles", help=TILES_HELP)] = Tiles.EXACT,
+    device: DeviceOption = Device.AUTO,
     accept_licence: AcceptLicenceOption = False,
 ) -> None:
     """Train a PRTS model on slides with measured cells.
@@ -151,7 +162,7 @@ def train(
         keep=output if _may_be_replaced(output) else None,
         checkpoints=cache_folder() / "training",
     )
-    request = StudyTrainRequest(encoder=encoder, training=training)
+    request = StudyTrainRequest(encoder, training, device.value, tiles.value)
     bundle = _compared(slides, request, others, output) if ablate else _trained(slides, request)
     bundle.save(output)
     source = counted(sum(table.n_obs for table in tables), f"{bundle.trained_on} cell")

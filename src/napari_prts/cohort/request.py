@@ -60,6 +60,9 @@ class BatchSettings:
         ``".geojson"`` or ``".parquet"``.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    tiles : str, optional
+        ``"exact"`` or ``"grid"``, see :class:`~napari_prts.features.ExtractRequest`; by
+        default as the model was trained.
     accept_licence : bool
         Whether the encoder's weights may be downloaded where they are not.
 
@@ -78,6 +81,7 @@ class BatchSettings:
     umap: bool = True
     nuclei_ending: str = ".geojson"
     device: str = "auto"
+    tiles: str | None = None
     accept_licence: bool = False
 
     def __post_init__(self) -> None:

@@ -71,7 +71,9 @@ def _segment(bench: Bench) -> Job[Facts]:
     from napari_prts.nuclei import write_nuclei
     from napari_prts.segmentation import SegmentRequest, provenance, segment
 
-    request = SegmentRequest(model=bench.settings.segmenter, device=bench.settings.device)
+    # StarDist does not run on Apple's Metal; the CPU is next best.
+    device = bench.settings.device.replace("mps", "cpu")
+    request = SegmentRequest(model=bench.settings.segmenter, device=device)
     nuclei = yield from segment(bench.slide, request)
     if not len(nuclei):
         raise NucleiError(
@@ -100,29 +102,33 @@ def _take_over(bench: Bench, given: str) -> Facts:
 
 def _predict_key(bench: Bench) -> str:
     # By content: nuclei that were corrected in the slide's folder are predicted again.
-    return key_of(*_about_slide(bench), content_of(bench.nuclei_file), bench.settings.model_hash)
+    settings = bench.settings
+    # Without a word the model says how, and its hash stands for that.
+    how = settings.tiles or ""
+    return key_of(*_about_slide(bench), content_of(bench.nuclei_file), settings.model_hash, how)
 
 
 def _predict(bench: Bench) -> Job[Facts]:
     from napari_prts.features import FeatureStore, load_encoder
     from napari_prts.study import PredictionRequest
-    from napari_prts.study.jobs import predict_job
+    from napari_prts.study.predicting import other_tiles_words, predict_job
 
     yield from bench.pixels()
     bundle, settings = bench.bundle, bench.settings
     if settings.accept_licence:
         load_encoder(bundle.encoder, accept_licence=True)
-    request = PredictionRequest(bundle, device=settings.device)
+    request = PredictionRequest(bundle, device=settings.device, tiles=settings.tiles)
     predicted = yield from predict_job(bench.slide, bench.nuclei.nuclei, request, FeatureStore())
     bench.put_table(PREDICTED, predicted)
     bench.predicted = predicted
     about = predicted.uns["prts"]
+    warnings = [str(said) for said in about.get("quality", {}).get("warnings", ())]
     return {
         "nuclei": int(predicted.n_obs),
         "genes": int(predicted.n_vars),
         "mean_confidence": float(predicted.obs["confidence"].mean()),
         "unlike_training": float(about["unlike_training_share"]),
-        "warnings": [str(said) for said in about.get("quality", {}).get("warnings", ())],
+        "warnings": [*warnings, *filter(None, [other_tiles_words(predicted)])],
     }
 
 

@@ -12,7 +12,7 @@ _HOMES = {
     "Autosave": "autosave",
     "Recoverable": "recovery",
     "Saved": "journal",
-    "PredictionRequest": "jobs",
+    "PredictionRequest": "predicting",
     "StudyTrainRequest": "jobs",
 }
 

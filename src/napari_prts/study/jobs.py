@@ -1,4 +1,4 @@
-"""Jobs that go through several rooms: from pixels to a model, from pixels to expression.
+"""Jobs that go through several rooms: from pixels to a model.
 
 They touch no :class:`~napari_prts.study.study.Study`: each takes what it needs
 and returns its result, so that it can run in a thread beside the window.
@@ -8,17 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_prts.errors import ExpressionError
-from napari_prts.expression import Section, TrainRequest, ablate, load_bundle, train_sections
-from napari_prts.expression import predict as predict_expression
+from napari_prts.expression import Section, TrainRequest, ablate, train_sections
 from napari_prts.expression.ablation import BASELINE
 from napari_prts.expression.requests import USES
 from napari_prts.features import ExtractRequest, FeatureStore, extract
+from napari_prts.features.request import EXACT
 from napari_prts.jobs import Job
 from napari_prts.slide.quality import slide_quality_job
+from napari_prts.study.predicting import PredictionRequest, predict_job, require_nuclei
+
+__all__ = [
+    "MeasuredSlide",
+    "PredictionRequest",
+    "StudyTrainRequest",
+    "ablate_job",
+    "predict_job",
+    "train_job",
+    "train_sections_job",
+]
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,25 +35,6 @@ if TYPE_CHECKING:
     from napari_prts.expression import Ablation, ModelBundle
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
-
-
-@dataclass(frozen=True)
-class PredictionRequest:
-    """Predict with a model.
-
-    Parameters
-    ----------
-    model : path or ModelBundle
-        The model, or the folder that holds it.
-    batch : int
-        Tiles encoded at once.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-    """
-
-    model: ModelBundle | Path | str
-    batch: int = 32
-    device: str = "auto"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,49 +68,15 @@ class StudyTrainRequest:
         How to train the PRTS network.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    tiles : str
+        ``"exact"``: a tile for each nucleus; ``"grid"``: tiles that nuclei share. The
+        model remembers it.
     """
 
     encoder: str = "morphology"
     training: TrainRequest = field(default_factory=TrainRequest)
     device: str = "auto"
-
-
-def predict_job(
-    slide: Slide, nuclei: Nuclei, request: PredictionRequest, store: FeatureStore
-) -> Job[AnnData]:
-    """Encode the nuclei that the store does not hold, then predict all of them.
-
-    Yields
-    ------
-    Progress
-        In windows of the slide whose quality is measured, if the model knows that of its
-        training slide; then in nuclei encoded, then in cells predicted.
-
-    Returns
-    -------
-    AnnData
-        Predicted expression, one row a nucleus. ``uns["prts"]["quality"]`` holds focus and
-        stain of the slide, and ``warnings`` (list of str) where they differ from what the
-        model was trained on.
-
-    Raises
-    ------
-    ExpressionError
-        If there are no nuclei.
-    ModelError
-        If the model cannot be loaded or does not fit its encoder.
-    """
-    _require(nuclei)
-    bundle = load_bundle(request.model) if isinstance(request.model, str | Path) else request.model
-    reference = bundle.quality_reference
-    quality = None if reference is None else (yield from slide_quality_job(slide))
-    wanted = ExtractRequest(encoder=bundle.encoder, batch=request.batch, device=request.device)
-    features = yield from extract(slide, nuclei, wanted, store)
-    predicted = yield from predict_expression(features, nuclei, slide, bundle)
-    if reference is not None and quality is not None:
-        predicted.uns["prts"]["quality"] = reference.record(quality)
-    predicted.uns["prts"]["broken_tiles"] = len(slide.broken)
-    return predicted
+    tiles: str = EXACT
 
 
 def train_job(
@@ -175,7 +131,7 @@ def train_sections_job(
         If there are no nuclei, too few measured cells, or slides that do not belong
         together.
     """
-    sections = yield from _encoded(slides, request.encoder, request.device, store)
+    sections = yield from _encoded(slides, request.encoder, request, store)
     return (yield from train_sections(sections, request.training))
 
 
@@ -219,24 +175,19 @@ def ablate_job(
     wanted = dict.fromkeys([BASELINE, request.encoder, *encoders])
     sections = {}
     for encoder in wanted:
-        sections[encoder] = yield from _encoded(slides, encoder, request.device, store)
+        sections[encoder] = yield from _encoded(slides, encoder, request, store)
     return (yield from ablate(sections, request.training, uses))
 
 
 def _encoded(
-    slides: Sequence[MeasuredSlide], encoder: str, device: str, store: FeatureStore
+    slides: Sequence[MeasuredSlide], encoder: str, request: StudyTrainRequest, store: FeatureStore
 ) -> Job[list[Section]]:
     sections = []
     for each in slides:
-        _require(each.nuclei)
+        require_nuclei(each.nuclei)
         # The training asks for it too: measured here, it can be cancelled, and is remembered.
         yield from slide_quality_job(each.slide)
-        wanted = ExtractRequest(encoder=encoder, device=device)
+        wanted = ExtractRequest(encoder=encoder, device=request.device, tiles=request.tiles)
         features = yield from extract(each.slide, each.nuclei, wanted, store)
         sections.append(Section(features, each.measured, each.nuclei, each.slide))
     return sections
-
-
-def _require(nuclei: Nuclei) -> None:
-    if not len(nuclei):
-        raise ExpressionError("There are no nuclei yet: find or import nuclei first.")

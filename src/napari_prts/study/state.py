@@ -10,14 +10,16 @@ import numpy as np
 from psygnal import Signal
 
 from napari_prts.errors import ExpressionError
+from napari_prts.study.arriving import ArrivingCells
 from napari_prts.study.nuclei_state import NucleiState, Region
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from napari_prts.expression import ModelBundle
+    from napari_prts.expression import ModelBundle, PredictedCells
     from napari_prts.features import FeatureStore
+    from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
 
 __all__ = ["Region", "StudyState"]
@@ -46,6 +48,10 @@ class StudyState(NucleiState):
     slide_changed, nuclei_changed, measured_changed, model_changed, predicted_changed,
     clusters_changed : psygnal.Signal
         Emitted without arguments after the change.
+    arriving_changed : psygnal.Signal
+        Emitted when cells begin to arrive, and when no more will.
+    arrived : psygnal.Signal
+        Emitted after each batch of cells that a running prediction has found.
     """
 
     slide_changed = Signal()
@@ -53,6 +59,8 @@ class StudyState(NucleiState):
     model_changed = Signal()
     predicted_changed = Signal()
     clusters_changed = Signal()
+    arriving_changed = Signal()
+    arrived = Signal()
 
     def __init__(
         self, slide: Slide, store: FeatureStore | None = None, *, autosave: bool = True
@@ -63,6 +71,7 @@ class StudyState(NucleiState):
         self._measured: AnnData | None = None
         self._model: ModelBundle | None = None
         self._predicted: AnnData | None = None
+        self._arriving: ArrivingCells | None = None
         self._clusters: dict[str, AnnData] = {}
 
     def __repr__(self) -> str:
@@ -120,6 +129,7 @@ class StudyState(NucleiState):
             self.set_measured(None)
         if self._predicted is not None:
             self.set_predicted(None)
+        self.end_arriving()
 
     @property
     def measured(self) -> AnnData | None:
@@ -158,10 +168,62 @@ class StudyState(NucleiState):
         return self._predicted
 
     def set_predicted(self, predicted: AnnData | None) -> None:
-        """Set the predicted expression."""
+        """Set the predicted expression; no more cells arrive then."""
         self._predicted = predicted
         self._clusters.pop("predicted", None)
+        arriving, self._arriving = self._arriving, None
         self.predicted_changed.emit()
+        if arriving is not None:
+            self.arriving_changed.emit()
+
+    @property
+    def arriving(self) -> ArrivingCells | None:
+        """The cells that a running prediction has found so far; None when none runs."""
+        return self._arriving
+
+    def begin_arriving(self, model: ModelBundle, nuclei: Nuclei) -> None:
+        """Tell that a prediction begins; :meth:`set_predicted` or :meth:`end_arriving` ends it.
+
+        Replacing all nuclei ends it too; corrections do not. Beginning anew with the same
+        model, as after a correction, keeps the cells that had arrived.
+
+        Parameters
+        ----------
+        model : ModelBundle
+            The model that predicts.
+        nuclei : Nuclei
+            The nuclei that are predicted.
+        """
+        before = self._arriving
+        if before is not None and before.model_hash == model.hash:
+            self._arriving = before.onto(nuclei)
+        else:
+            self._arriving = ArrivingCells(model.genes, model.hash, model.trained_on, nuclei)
+        self.arriving_changed.emit()
+
+    def take_arrived(self, cells: PredictedCells) -> None:
+        """Take a batch of cells that the running prediction has found.
+
+        Raises
+        ------
+        ExpressionError
+            If no cells are expected, or of other genes.
+        NucleiError
+            If a cell is none of the nuclei that are predicted.
+        """
+        if self._arriving is None:
+            raise ExpressionError(
+                f"{len(cells.ids):,} predicted cells arrived though none were expected: call "
+                "begin_arriving() first, and none after the prediction or the nuclei changed."
+            )
+        self._arriving.add(cells)
+        self.arrived.emit()
+
+    def end_arriving(self) -> None:
+        """Drop the cells that have arrived, as when a prediction was cancelled."""
+        if self._arriving is not None:
+            self._arriving = None
+            self.arriving_changed.emit()
 
     @property
     def clusters(self) -> Mapping[str, AnnData]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_prts.analysis import Agreement
     from napari_prts.expression import ModelBundle
+    from napari_prts.features import EncoderShelf
     from napari_prts.nuclei import Nuclei
 
 Report = Callable[[Progress], None]
@@ -82,8 +84,20 @@ class Study(StudyState):
         self.set_measured(measured)
         return measured
 
+    @cached_property
+    def encoders(self) -> EncoderShelf:
+        """Encoders that are loaded."""
+        from napari_prts.features import EncoderShelf
+
+        return EncoderShelf()
+
     def train(
-        self, encoder: str = "morphology", report: Report | None = None, **options: Any
+        self,
+        encoder: str = "morphology",
+        report: Report | None = None,
+        *,
+        tiles: str = "exact",
+        **options: Any,
     ) -> ModelBundle:
         """Train a PRTS model on this slide's measured cells.
 
@@ -93,20 +107,26 @@ class Study(StudyState):
             Name or path of the encoder.
         report : callable, optional
             Called with each :class:`~napari_prts.jobs.Progress`.
+        tiles : str
+            ``"exact"``: a tile for each nucleus; ``"grid"``: tiles that nuclei share, some
+            ten times quicker. The model remembers it.
         **options
             Fields of :class:`~napari_prts.expression.TrainRequest`.
         """
         from napari_prts.expression import TrainRequest
         from napari_prts.study.jobs import StudyTrainRequest, train_job
 
-        request = StudyTrainRequest(encoder=encoder, training=TrainRequest(**options))
+        request = StudyTrainRequest(encoder, TrainRequest(**options), tiles=tiles)
         measured = self.expression("measured")
         model = run(train_job(self.slide, self.nuclei, measured, request, self.store), report)
         self.set_model(model)
         return model
 
     def predict(
-        self, model: ModelBundle | Path | str | None = None, report: Report | None = None
+        self,
+        model: ModelBundle | Path | str | None = None,
+        report: Report | None = None,
+        **options: Any,
     ) -> AnnData:
         """Predict each nucleus's expression.
 
@@ -116,14 +136,17 @@ class Study(StudyState):
             The model; the study's own by default.
         report : callable, optional
             Called with each :class:`~napari_prts.jobs.Progress`.
+        **options
+            Further fields of :class:`~napari_prts.study.PredictionRequest`.
         """
-        from napari_prts.study.jobs import PredictionRequest, predict_job
+        from napari_prts.study.predicting import PredictionRequest, predict_job
 
         if model is not None:
             self.set_model(model)
         if self.model is None:
             raise ExpressionError("No model chosen: give a model folder, or train one first.")
-        job = predict_job(self.slide, self.nuclei, PredictionRequest(self.model), self.store)
+        request = PredictionRequest(self.model, **options)
+        job = predict_job(self.slide, self.nuclei, request, self.store, shelf=self.encoders)
         predicted = run(job, report)
         self.set_predicted(predicted)
         return predicted

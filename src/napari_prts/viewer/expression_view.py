@@ -1,62 +1,44 @@
-"""Expression as points: predicted and measured, one canvas or side by side."""
+"""Expression over the tissue: predicted and measured, one canvas or side by side."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-from napari.layers import Points
-
+from napari_prts.viewer.cell_dots import CellDots
+from napari_prts.viewer.cell_layer import CellLayer, Look
+from napari_prts.viewer.cell_names import is_simulated, layer_name
+from napari_prts.viewer.cell_values import Cells, CellTable
+from napari_prts.viewer.comparison import arrange
+from napari_prts.viewer.known_cells import KnownCells, model_hash
 from napari_prts.viewer.layer_book import LayerBook, Role
-from napari_prts.viewer.nuclei_view import OVERVIEW_OPACITY
-from napari_prts.viewer.painting import (
-    Limits,
-    category_colours,
-    expression_colours,
-    percentile_limits,
-)
-from napari_prts.viewer.slide_view import fade, geometry, show_copy
+from napari_prts.viewer.painted_side import CellSeen, PaintedSide, Painting
+from napari_prts.viewer.painting import Limits, percentile_limits
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from numpy.typing import NDArray
 
     from napari_prts.study import Study
 
-SIDES = {"predicted": Role.PREDICTED, "measured": Role.MEASURED}
+__all__ = ["CellSeen", "ExpressionView", "Painting", "is_simulated", "layer_name"]
 
-
-@dataclass(frozen=True)
-class Painting:
-    """What is painted and how.
-
-    Parameters
-    ----------
-    gene : str or None
-        The gene; None paints the clusters.
-    colormap : str
-        Name of a napari colormap.
-    shared_limits : bool
-        The same colour limits for predicted and measured.
-    size_um : float
-        Diameter of a cell's dot in micrometres.
-    slide_opacity : float
-        How far the H&E steps back, 0 to 1.
-    side_by_side : bool
-        Measured left, predicted right, when both exist.
-    """
-
-    gene: str | None = None
-    colormap: str = "viridis"
-    shared_limits: bool = True
-    size_um: float = 9.0
-    slide_opacity: float = 0.55
-    side_by_side: bool = True
+SIDES = {"measured": Role.MEASURED, "predicted": Role.PREDICTED}
+# Seconds between two repaints of cells that arrive, and how much longer than a repaint takes:
+# so many cells come that the window would do nothing else.
+_PAUSE = 0.2
+_PATIENCE = 4.0
 
 
 class ExpressionView:
     """Paints a study's predicted and measured cells.
+
+    While a prediction runs, its cells are painted as they arrive: :meth:`follow_arrived`
+    repaints some five times a second at most, and leaves out a batch that comes too soon
+    after another. What was left out is painted with the next batch, at the prediction's
+    end, or by :meth:`repaint_arrived`, which a window may call now and then (a paused
+    prediction sends no further batch).
 
     Parameters
     ----------
@@ -64,15 +46,39 @@ class ExpressionView:
         Where the layers go.
     study : Study
         What is painted.
+    clock : callable
+        Seconds, for the pause between repaints.
+
+    Attributes
+    ----------
+    painting : Painting or None
+        What is painted.
+    arriving_painting : Painting
+        What is painted when a prediction begins and nothing was painted before.
+    arrived_dirty : bool
+        Whether cells have arrived that are not painted yet.
     """
 
-    def __init__(self, book: LayerBook, study: Study) -> None:
+    def __init__(
+        self, book: LayerBook, study: Study, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._book = book
         self._study = study
+        self._clock = clock
         self.painting: Painting | None = None
+        self.arriving_painting = Painting(total=True)
+        self.arrived_dirty = False
+        self._not_before = 0.0
+        self._began_painting = False
+        self._predicted_before: AnnData | None = None
+        self._model = ""
+        self._layers = {side: CellLayer(book, role) for side, role in SIDES.items()}
+        self._known = KnownCells(study)
+        self._painted: dict[str, PaintedSide] = {}
+        self._limits: dict[str, Limits] = {}
 
     def paint(self, painting: Painting) -> list[str]:
-        """Paint a gene or the clusters on every side that has them.
+        """Paint a gene, the total or the clusters on every side that has them.
 
         Parameters
         ----------
@@ -84,153 +90,152 @@ class ExpressionView:
         list of str
             The sides painted: ``"predicted"``, ``"measured"``.
         """
-        self.painting = painting
-        sides = self._paintable(painting.gene)
-        for side, role in SIDES.items():
-            if side not in sides:
-                self._book.remove(role)
-        limits = self._limits(sides, painting)
-        for side in sides:
-            self._paint_side(side, painting, limits)
-        self._arrange(sides, painting)
-        return list(sides)
+        self._began_painting = False
+        for layer in self._layers.values():
+            layer.revive()
+        return self._paint(painting)
 
     def repaint(self) -> None:
         """Paint again after the study changed; nothing if nothing was painted."""
         if self.painting is not None:
-            self.paint(self.painting)
+            self._paint(self.painting)
 
     def clear(self) -> None:
         """Take the painting away and show the H&E alone."""
         self.painting = None
-        for role in SIDES.values():
-            self._book.remove(role)
-        self._arrange({}, Painting())
-        fade(self._book, 1.0)
+        for layer in self._layers.values():
+            layer.remove()
+        self._painted, self._limits = {}, {}
+        arrange(self._book, self._study.slide, (), side_by_side=False, slide_opacity=1.0)
 
-    def _paintable(self, gene: str | None) -> dict[str, AnnData]:
-        tables: dict[str, AnnData] = {}
-        for side in ("measured", "predicted"):
-            table = getattr(self._study, side) if gene else self._study.clusters.get(side)
-            if table is not None and (gene is None or gene in table.var_names):
-                tables[side] = table
-        return tables
+    def follow_arriving(self) -> None:
+        """Lay out the cells that are to come, or put away what no longer comes.
 
-    def _limits(self, sides: dict[str, AnnData], painting: Painting) -> dict[str, Limits]:
-        if painting.gene is None:
-            return {}
-        values = {side: gene_values(table, painting.gene) for side, table in sides.items()}
+        When nothing is painted, the total is; but not when the same model has predicted
+        before: then the user wants to see the H&E alone, and corrects nuclei, say.
+        """
+        study, arriving = self._study, self._study.arriving
+        model = "" if arriving is None else arriving.model_hash
+        other, self._model = model != self._model, model
+        self._not_before = 0.0
+        if other:
+            self._limits = {}
+        if arriving is None:
+            # Without new cells it was cancelled: as before there is nothing to see.
+            if self._began_painting and study.predicted is self._predicted_before:
+                self.clear()
+            self._began_painting, self._predicted_before = False, None
+        elif self.painting is None and other and model_hash(study.predicted) != model:
+            self._began_painting, self._predicted_before = True, study.predicted
+            self.painting = replace(self.arriving_painting, gene=None, total=True)
+        self.repaint()
+
+    def follow_arrived(self) -> None:
+        """Paint what has arrived, unless that was done a moment ago."""
+        self.arrived_dirty = True
+        if self._clock() >= self._not_before:
+            self.repaint_arrived()
+
+    def repaint_arrived(self) -> None:
+        """Paint what has arrived since the last repaint; nothing if nothing has."""
+        if not self.arrived_dirty:
+            return
+        started = self._clock()
+        self.arrived_dirty = False
+        self.repaint()
+        now = self._clock()
+        self._not_before = now + max(_PAUSE, _PATIENCE * (now - started))
+
+    def cell_at(self, side: str, row: float, column: float) -> CellSeen | None:
+        """Find the cell whose dot is on top at a place.
+
+        Parameters
+        ----------
+        side : str
+            ``"predicted"`` or ``"measured"``.
+        row, column : float
+            In level-0 pixels.
+
+        Returns
+        -------
+        CellSeen or None
+            None where no cell is, or nothing is painted.
+        """
+        painted = self._painted.get(side)
+        return None if painted is None else painted.seen_at(row, column)
+
+    def _paint(self, painting: Painting) -> list[str]:
+        old = self.painting
+        if old is None or (old.what, old.shared_limits) != (painting.what, painting.shared_limits):
+            self._limits = {}
+        self.painting, self.arrived_dirty = painting, False
+        before, self._painted = self._painted, {}
+        for side, cells in self._paintable(painting).items():
+            dots = self._dots(cells, painting, [*before.values(), *self._painted.values()])
+            self._painted[side] = self._read(cells, dots, painting, before.get(side))
+        looks = self._looks(painting)
+        for side, layer in self._layers.items():
+            if side not in self._painted:
+                layer.remove()
+                continue
+            now, name = self._painted[side], layer_name(self._study, side, painting.what)
+            layer.show(self._study.slide, now.dots, now.values, looks[side], name)
+        arrange(
+            self._book,
+            self._study.slide,
+            self._painted,
+            side_by_side=painting.side_by_side,
+            slide_opacity=painting.slide_opacity if self._painted else 1.0,
+            stay=self._study.arriving is not None,
+        )
+        return list(self._painted)
+
+    def _paintable(self, painting: Painting) -> dict[str, Cells]:
+        gene = painting.gene
+        found: dict[str, Cells | None]
+        if painting.clusters:
+            found = {side: self._known.clustered(side) for side in SIDES}
+        elif gene is None:
+            found = {"predicted": self._known.expression("predicted")}
+        else:
+            found = {side: self._known.expression(side) for side in SIDES}
+        return {
+            side: cells
+            for side, cells in found.items()
+            if cells is not None and (gene is None or cells.has(gene))
+        }
+
+    def _dots(self, cells: Cells, painting: Painting, painted: list[PaintedSide]) -> CellDots:
+        """Dots of cells; those of other cells at the same places, such as the other side's."""
+        slide = self._study.slide
+        diameter = painting.size_um / (slide.mpp or 1.0)
+        for other in painted:
+            if other.dots.same(cells.centroids, diameter):
+                return other.dots
+        return CellDots(cells.centroids, slide.shape, diameter)
+
+    def _read(
+        self, cells: Cells, dots: CellDots, painting: Painting, before: PaintedSide | None
+    ) -> PaintedSide:
+        nuclei = self._study.nuclei
+        if before is not None and before.holds(cells, painting, nuclei):
+            return replace(before, dots=dots)
+        return PaintedSide.read(cells, dots, painting, nuclei)
+
+    def _looks(self, painting: Painting) -> dict[str, Look]:
+        if painting.clusters:
+            return {
+                side: Look.of_clusters(painted.cells.clusters)
+                for side, painted in self._painted.items()
+                if isinstance(painted.cells, CellTable)
+            }
+        values = {side: painted.values for side, painted in self._painted.items()}
         if painting.shared_limits:
-            shared = percentile_limits(*values.values())
-            return dict.fromkeys(values, shared)
-        return {side: percentile_limits(v) for side, v in values.items()}
-
-    def _paint_side(self, side: str, painting: Painting, limits: dict[str, Limits]) -> None:
-        table = self._study.clusters[side] if painting.gene is None else getattr(self._study, side)
-        rows = np.flatnonzero(np.isin(table.obs["id"].to_numpy(), self._study.nuclei.ids))
-        if painting.gene is None:
-            colours = _cluster_colours(table)[rows]
+            limits = dict.fromkeys(values, percentile_limits(*values.values()))
         else:
-            values = gene_values(table, painting.gene)[rows]
-            colours = expression_colours(values, limits[side], painting.colormap)
-        points = np.asarray(table.obsm["spatial"])[rows][:, ::-1]
-        role = SIDES[side]
-        self._book.revive(role)
-        mpp = self._study.slide.mpp or 1.0
-        layer = _points(self._book, role, points, geometry(self._study.slide))
-        layer.size = painting.size_um / mpp
-        layer.face_color = colours
-        layer.name = layer_name(self._study, side, painting.gene)
-        _label(layer, None if painting.gene is None else limits[side], painting.colormap)
-        layer.metadata["prts_ids"] = table.obs["id"].to_numpy()[rows]
-
-    def _arrange(self, sides: dict[str, Any], painting: Painting) -> None:
-        viewer = self._book.viewer
-        both = painting.side_by_side and len(sides) == 2
-        if both:
-            show_copy(self._book, self._study.slide)
-            copy = self._book.get(Role.SLIDE_COPY)
-            viewer.canvas.grid.stride = viewer.layers.index(copy)
-            viewer.canvas.grid.shape = (1, 2)
-            viewer.canvas.grid.spacing = 6
-        else:
-            self._book.remove(Role.SLIDE_COPY)
-        viewer.canvas.overlays.scale_bar.gridded = both
-        if viewer.canvas.grid.enabled != both:
-            viewer.canvas.grid.enabled = both
-            viewer.fit_to_view()
-        for role, opacity in ((Role.EDITING, 1.0), (Role.NUCLEI, OVERVIEW_OPACITY)):
-            outlines = self._book.get(role)
-            if outlines is not None:
-                outlines.opacity = 0.35 if sides else opacity
-        if sides:
-            fade(self._book, painting.slide_opacity)
-
-
-def gene_values(table: AnnData, gene: str) -> NDArray[np.float32]:
-    """Return one gene's expression, shape (cells,)."""
-    column = table[:, gene].X
-    dense = column.toarray() if hasattr(column, "toarray") else np.asarray(column)
-    return np.asarray(dense, np.float32).ravel()
-
-
-def layer_name(study: Study, side: str, gene: str | None) -> str:
-    """Name a layer so that it says predicted, measured or simulated.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-    side : str
-        ``"predicted"`` or ``"measured"``.
-    gene : str or None
-        The gene; None for clusters.
-    """
-    word = side.capitalize()
-    if is_simulated(getattr(study, side), side):
-        word = "Simulated" if side == "measured" else "Predicted"
-    name = f"{word} {gene if gene is not None else 'clusters'}"
-    trained = side == "predicted" and is_simulated(getattr(study, side), side)
-    return f"{name} (simulated training)" if trained else name
-
-
-def is_simulated(table: AnnData | None, side: str) -> bool:
-    """Tell whether a table's counts, or those its model was trained on, were simulated."""
-    if table is None:
-        return False
-    if side == "measured":
-        return bool(table.uns.get("visium_hd", {}).get("simulated", False))
-    return str(table.uns.get("prts", {}).get("trained_on", "")) == "simulated"
-
-
-def _cluster_colours(table: AnnData) -> NDArray[np.float32]:
-    clusters = [str(name) for name in table.obs["leiden"]]
-    # "10" comes after "9".
-    palette = category_colours(sorted(set(clusters), key=lambda name: (len(name), name)))
-    return np.stack([palette[name] for name in clusters])
-
-
-def _points(
-    book: LayerBook, role: Role, points: NDArray[np.floating], place: dict[str, Any]
-) -> Points:
-    layer = book.get(role)
-    if isinstance(layer, Points) and np.array_equal(layer.data, points):
-        return layer
-    book.remove(role)
-    layer = Points(points, ndim=2, border_width=0, name=str(role), **place)
-    layer.editable = False
-    book.add(role, layer)
-    return layer
-
-
-def _label(layer: Points, limits: Limits | None, colormap: str) -> None:
-    overlay = layer.name_overlay
-    overlay.visible, overlay.font_size, overlay.box = True, 11, True
-    overlay.position = "top_left"
-    bar = layer.face_colorbar
-    bar.visible = limits is not None
-    if limits is not None:
-        layer.face_colormap = colormap
-        layer.face_contrast_limits = (limits.low, limits.high)
-        bar.box, bar.font_size, bar.size = True, 9, (16, 120)
-        bar.position = "bottom_left"
+            limits = {side: percentile_limits(each) for side, each in values.items()}
+        if self._study.arriving is not None:
+            # Colours that change their meaning with each batch could not be read.
+            limits = {side: each.widened(self._limits.get(side)) for side, each in limits.items()}
+        self._limits = limits
+        return {side: Look(each, painting.colormap) for side, each in limits.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from napari.utils.colormaps import ensure_colormap
+from napari.utils.colormaps import Colormap, ensure_colormap
 from numpy.typing import NDArray
 
 # Perceptually even, and without the pink and purple of H&E at the end that matters.
@@ -37,6 +37,10 @@ _CATEGORIES = (
 
 ZERO_COLOUR = (0.55, 0.55, 0.58, 0.35)
 
+# Of a colormap on the graphics card; and the least share of a value that limits span.
+_COLOURS = 256
+_LEAST_SPAN = 1e-3
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -44,6 +48,12 @@ class Limits:
 
     low: float
     high: float
+
+    def widened(self, other: Limits | None) -> Limits:
+        """Return limits that span these and others."""
+        if other is None:
+            return self
+        return Limits(min(self.low, other.low), max(self.high, other.high))
 
 
 def percentile_limits(
@@ -55,7 +65,7 @@ def percentile_limits(
     ----------
     *values : ndarray
         Expression of one gene; only values above zero count, since zeros are
-        drawn in a colour of their own.
+        drawn in a colour of their own, and unknown ones (NaN) not at all.
     low, high : float
         Percentiles; the paper cuts its maps at the 99th.
     """
@@ -63,32 +73,64 @@ def percentile_limits(
     if not positive.size:
         return Limits(0.0, 1.0)
     bottom, top = (float(v) for v in np.percentile(positive, [low, high]))
-    return Limits(bottom, top if top > bottom else bottom + 1e-6)
+    return Limits(bottom, max(top, bottom + max(_LEAST_SPAN * bottom, 1e-6)))
 
 
-def expression_colours(
-    values: NDArray[np.floating], limits: Limits, colormap: str
-) -> NDArray[np.float32]:
-    """Colour cells by one gene.
+def shown_values(values: NDArray[np.float32], limits: Limits) -> NDArray[np.float32]:
+    """Prepare one gene for a layer with these limits and :func:`expression_colormap`.
 
     Parameters
     ----------
-    values : ndarray, shape (n,)
-        Expression.
+    values : ndarray of float32, shape (n,)
+        Expression; NaN where it is not known.
     limits : Limits
-        Values of the lowest and highest colour.
-    colormap : str
+        Contrast limits of the layer.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+        Values below the limits are lifted into the lowest colour: what lies at the lower
+        limit or under it is drawn as having no expression at all. Zeros stay.
+    """
+    lowest = np.float32(limits.low + (limits.high - limits.low) / _COLOURS)
+    return np.where(values > 0, np.maximum(values, lowest), values)
+
+
+def expression_colormap(name: str) -> Colormap:
+    """Return a colormap for expression: zeros are a faint grey, unlike low expression.
+
+    Parameters
+    ----------
+    name : str
         Name of a napari colormap.
 
     Returns
     -------
-    ndarray of float32, shape (n, 4)
-        RGBA; cells without expression are a faint grey, unlike low expression.
+    napari.utils.Colormap
+        With colours of its own for what is not above the lower limit, and none for NaN.
     """
-    share = np.clip((values - limits.low) / (limits.high - limits.low), 0, 1)
-    colours: NDArray[np.float32] = np.asarray(ensure_colormap(colormap).map(share), np.float32)
-    colours[values <= 0] = ZERO_COLOUR
-    return colours
+    plain = ensure_colormap(name)
+    return Colormap(
+        plain.colors,
+        name=f"{name}, zeros faint",
+        controls=plain.controls,
+        interpolation=plain.interpolation,
+        low_color=ZERO_COLOUR,
+        nan_color=(0, 0, 0, 0),
+    )
+
+
+def category_colormap(names: list[str]) -> Colormap:
+    """Return a colormap for numbers of categories, from 0 on, in a layer whose limits are
+    half a number below the first and half a number above the last.
+    """
+    colours = np.stack(list(category_colours(names).values()))
+    return Colormap(
+        colours,
+        name=f"{len(names)} clusters",
+        interpolation="zero",
+        nan_color=(0, 0, 0, 0),
+    )
 
 
 def category_colours(names: list[str]) -> dict[str, NDArray[np.float32]]:

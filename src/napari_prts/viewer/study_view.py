@@ -50,6 +50,8 @@ class StudyView:
         study.predicted_changed.connect(self.expression.repaint)
         study.measured_changed.connect(self.expression.repaint)
         study.clusters_changed.connect(self.expression.repaint)
+        study.arriving_changed.connect(self.expression.follow_arriving)
+        study.arrived.connect(self.expression.follow_arrived)
         self._on_slide()
         self.nuclei.refresh()
 
@@ -60,6 +62,8 @@ class StudyView:
         self.study.predicted_changed.disconnect(self.expression.repaint)
         self.study.measured_changed.disconnect(self.expression.repaint)
         self.study.clusters_changed.disconnect(self.expression.repaint)
+        self.study.arriving_changed.disconnect(self.expression.follow_arriving)
+        self.study.arrived.disconnect(self.expression.follow_arrived)
         self.expression.clear()
         self.nuclei.close()
         self.book.clear()

@@ -1,0 +1,149 @@
+"""What is painted of one side: which cells, with which values, and what lies under the mouse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_prts.viewer.cell_values import Cells, CellTable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_prts.nuclei import Nuclei
+    from napari_prts.viewer.cell_dots import CellDots
+
+
+@dataclass(frozen=True)
+class Painting:
+    """What is painted and how.
+
+    Parameters
+    ----------
+    gene : str or None
+        The gene; None paints the clusters, or the total.
+    colormap : str
+        Name of a napari colormap.
+    shared_limits : bool
+        The same colour limits for predicted and measured.
+    size_um : float
+        Diameter of a cell's dot in micrometres.
+    slide_opacity : float
+        How far the H&E steps back, 0 to 1.
+    side_by_side : bool
+        Measured left, predicted right, when both exist.
+    total : bool
+        Without a gene: paint each cell's predicted expression of all genes together. It is
+        painted on the predicted side only, since measured counts have other genes.
+    """
+
+    gene: str | None = None
+    colormap: str = "viridis"
+    shared_limits: bool = True
+    size_um: float = 9.0
+    slide_opacity: float = 0.55
+    side_by_side: bool = True
+    total: bool = False
+
+    @property
+    def clusters(self) -> bool:
+        """Whether clusters are painted."""
+        return self.gene is None and not self.total
+
+    @property
+    def what(self) -> str:
+        """The gene, ``"clusters"`` or ``"total"``."""
+        return self.gene or ("total" if self.total else "clusters")
+
+
+@dataclass(frozen=True)
+class CellSeen:
+    """A cell under the mouse.
+
+    Parameters
+    ----------
+    id : int
+        Of its nucleus.
+    value : float or None
+        Expression of what is painted; None where clusters are, or where it is not known yet.
+    cluster : str or None
+        Its cluster, where clusters are painted.
+    """
+
+    id: int
+    value: float | None
+    cluster: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class PaintedSide:
+    """A side as it is on screen.
+
+    Parameters
+    ----------
+    cells : Cells
+        The cells.
+    version : int
+        Of their values.
+    gone : ndarray of int64
+        Positions of cells whose nucleus is no longer there.
+    what : str
+        The gene, ``"clusters"`` or ``"total"``.
+    values : ndarray of float32, shape (cells,)
+        NaN where nothing is painted.
+    dots : CellDots
+        Where the cells are drawn.
+    """
+
+    cells: Cells
+    version: int
+    gone: NDArray[np.int64]
+    what: str
+    values: NDArray[np.float32]
+    dots: CellDots
+
+    @classmethod
+    def read(cls, cells: Cells, dots: CellDots, painting: Painting, nuclei: Nuclei) -> PaintedSide:
+        """Read what is to be painted of cells.
+
+        Parameters
+        ----------
+        cells : Cells
+            Cells that have it.
+        dots : CellDots
+            Where they are drawn.
+        painting : Painting
+            What is painted.
+        nuclei : Nuclei
+            The nuclei as they are now.
+        """
+        gone = cells.gone(nuclei)
+        if painting.gene is not None:
+            values = cells.gene(painting.gene)
+        elif painting.total:
+            values = cells.total()
+        else:
+            assert isinstance(cells, CellTable)
+            values = cells.cluster_numbers()
+        values[gone] = np.nan
+        return cls(cells, cells.version, gone, painting.what, values, dots)
+
+    def holds(self, cells: Cells, painting: Painting, nuclei: Nuclei) -> bool:
+        """Whether the values are still those to be painted; see :meth:`read`."""
+        same = cells is self.cells and cells.version == self.version
+        return same and self.what == painting.what and cells.gone(nuclei) is self.gone
+
+    def seen_at(self, row: float, column: float) -> CellSeen | None:
+        """Find the cell whose dot is on top at a place in level-0 pixels, if one is there."""
+        covering = self.dots.at(row, column)
+        if not len(covering):
+            return None
+        number = int(covering[-1])
+        id_, value = int(self.cells.ids[number]), float(self.values[number])
+        if np.isnan(value):
+            return CellSeen(id_, None, None)
+        if self.what == "clusters" and isinstance(self.cells, CellTable):
+            return CellSeen(id_, None, self.cells.clusters[int(value)])
+        return CellSeen(id_, value, None)
