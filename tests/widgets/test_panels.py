@@ -200,7 +200,8 @@ def test_measure_train_predict_and_paint(
     }
     assert sides[Role.MEASURED] == sides[Role.SLIDE] == (0, 0)
     assert sides[Role.PREDICTED] == sides[Role.SLIDE_COPY] == (0, 1)
-    assert len(layer(ready, Role.PREDICTED).data) == len(study.nuclei)
+    painted = np.asarray(layer(ready, Role.PREDICTED).data[0])
+    assert np.isfinite(painted[tuple(np.rint(study.nuclei.centroids).astype(int).T)]).all()
 
     explore.side_by_side.setChecked(False)
     assert not viewer.canvas.grid.enabled

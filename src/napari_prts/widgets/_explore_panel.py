@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
@@ -107,6 +108,7 @@ class ExplorePanel(Panel):
         self.links.connect(study.predicted_changed, self._on_tables)
         self.links.connect(study.measured_changed, self._on_tables)
         self.links.connect(study.clusters_changed, self.refresh)
+        self.links.connect(study.arriving_changed, self._on_tables)
 
     def _on_tables(self) -> None:
         self._agreement = None
@@ -117,13 +119,16 @@ class ExplorePanel(Panel):
         study = self.study
         tables = [] if study is None else [study.predicted, study.measured]
         known = [table for table in tables if table is not None]
-        self.genes.set_names(gene_names(known))
-        self.genes.setEnabled(bool(known))
+        arriving = study.arriving if study is not None else None
+        names = [list(table.var_names) for table in known]
+        names += [list(arriving.genes)] if arriving is not None else []
+        self.genes.set_names(gene_names(names))
+        self.genes.setEnabled(bool(names))
         self.cluster_button.setEnabled(bool(known))
-        self.state.setText(self._words(study, known))
+        self.state.setText(self._words(study, bool(names)))
         self.facts.setText(self._facts())
 
-    def _words(self, study: Study | None, known: list[AnnData]) -> str:
+    def _words(self, study: Study | None, known: bool) -> str:
         if study is None:
             return "Open a slide first."
         if not known:
@@ -207,14 +212,19 @@ class ExplorePanel(Panel):
 
     def _again(self, *_: Any) -> None:
         view = self.session.view
-        if view is not None and view.expression.painting is not None:
-            view.expression.paint(self.painting(view.expression.painting.gene))
+        if view is None:
+            return
+        shown = view.expression.painting
+        # What a prediction is painted as when nothing was chosen yet.
+        view.expression.arriving_painting = replace(self.painting(None), total=True)
+        if shown is not None:
+            view.expression.paint(replace(self.painting(shown.gene), total=shown.total))
 
 
-def gene_names(tables: list[AnnData]) -> list[str]:
-    """Genes of the tables: those in all of them first, then the others, each in order."""
+def gene_names(tables: list[list[str]]) -> list[str]:
+    """Genes of tables: those in all of them first, then the others, each in order."""
     if not tables:
         return []
-    sets = [set(table.var_names) for table in tables]
+    sets = [set(names) for names in tables]
     shared = sorted(set.intersection(*sets))
     return shared + sorted(set.union(*sets) - set(shared))

@@ -2,187 +2,177 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
 
-from napari.utils import progress
 from napari.utils.notifications import show_error
 from psygnal import Signal
 from qtpy.QtWidgets import QApplication
-from superqt.utils import create_worker
 
-from napari_prts.errors import PrtsError
-from napari_prts.jobs import Job, Progress
+from napari_prts.jobs import Progress
+from napari_prts.widgets._run import Run, Task
 
-
-@dataclass(frozen=True)
-class Task:
-    """A job with what is to be done around it.
-
-    Parameters
-    ----------
-    tag : str
-        Whose job it is: the name of a panel.
-    title : str
-        What the user reads: ``"Finding nuclei"``.
-    make : callable
-        Makes the job; called in the thread.
-    done : callable
-        Called in the window's thread with the job's result.
-    partial : callable, optional
-        Called in the window's thread with each Progress.
-    """
-
-    tag: str
-    title: str
-    make: Callable[[], Job[Any]]
-    done: Callable[[Any], None]
-    partial: Callable[[Progress], None] | None = None
+__all__ = ["JobRunner", "Task"]
 
 
 class JobRunner:
-    """Runs tasks in turn.
+    """Runs tasks in turn. A task that is paused lets others overtake it.
 
     Attributes
     ----------
+    queued : psygnal.Signal
+        Emitted with the tag and the title of a task that must wait for another.
     started : psygnal.Signal
-        Emitted with the tag and the title.
+        Emitted with the tag and the title; again when a paused task has the turn again.
     progressed : psygnal.Signal
         Emitted with the tag and the Progress.
+    paused : psygnal.Signal
+        Emitted with the tag and whether it is paused now.
     ended : psygnal.Signal
         Emitted with the tag and ``"done"``, ``"cancelled"`` or ``"failed"``.
     """
 
+    queued = Signal(str, str)
     started = Signal(str, str)
     progressed = Signal(str, object)
+    paused = Signal(str, bool)
     ended = Signal(str, str)
 
     def __init__(self) -> None:
         self._waiting: deque[Task] = deque()
-        self._task: Task | None = None
-        self._worker: Any = None
-        self._outcome = "done"
-        self._bar: Any = None
+        self._run: Run | None = None
+        # Those that were overtaken while paused, and whether they still are; the last on top.
+        self._aside: dict[Run, bool] = {}
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.shut_down)
 
     @property
     def running(self) -> Task | None:
-        """The task that runs now."""
-        return self._task
+        """The task whose turn it is, also while it is paused."""
+        return self._run.task if self._run is not None else None
 
-    def submit(self, task: Task) -> None:
-        """Run a task now, or after those before it."""
-        self._waiting.append(task)
-        if self._task is None:
+    def busy(self, tag: str) -> bool:
+        """Whether a task of a tag runs, is paused or waits."""
+        return any(task.tag == tag for task in [*self._waiting, *(r.task for r in self._runs())])
+
+    def held(self, tag: str) -> bool:
+        """Whether a task of a tag is paused."""
+        return any(self._aside.get(r, r.held) for r in self._runs() if r.task.tag == tag)
+
+    def submit(self, task: Task, *, first: bool = False) -> None:
+        """Run a task now, or after those before it.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        first : bool
+            Before all others that wait.
+        """
+        if first:
+            self._waiting.appendleft(task)
+        else:
+            self._waiting.append(task)
+        if self._run is None or self._run.held:
+            self._start_next()
+        if task in self._waiting:
+            self.queued.emit(task.tag, task.title)
+
+    def pause(self, tag: str) -> None:
+        """Ask the running task of a tag for no further step; those that wait overtake it."""
+        run = self._run
+        if run is None or run.task.tag != tag or run.held:
+            return
+        run.hold()
+        self.paused.emit(tag, True)
+        if self._waiting or not all(self._aside.values()):
             self._start_next()
 
+    def resume(self, tag: str) -> None:
+        """Let a paused task go on: now, or when the one that overtook it has ended."""
+        if not self.held(tag):
+            return
+        overtaken = [run for run in self._aside if run.task.tag == tag]
+        self._aside.update(dict.fromkeys(overtaken, False))
+        if self._run is not None and self._run.task.tag == tag:
+            self._run.go_on()
+        self.paused.emit(tag, False)
+        for run in overtaken:
+            self.queued.emit(tag, run.task.title)
+
     def cancel(self, tag: str) -> None:
-        """Stop the running and the waiting tasks of a tag."""
-        self._waiting = deque(task for task in self._waiting if task.tag != tag)
-        if self._task is not None and self._task.tag == tag:
-            self._worker.quit()
+        """Stop the running, the paused and the waiting tasks of a tag."""
+        for task in [task for task in self._waiting if task.tag == tag]:
+            self.withdraw(task)
+        for run in self._runs():
+            if run.task.tag == tag:
+                run.stop()
+
+    def withdraw(self, task: Task) -> None:
+        """Stop one task, or take it out of those that wait."""
+        if task in self._waiting:
+            self._waiting.remove(task)
+            if task.over is not None:
+                task.over("cancelled")
+            self.ended.emit(task.tag, "cancelled")
+        for run in self._runs():
+            if run.task is task:
+                run.stop()
 
     def shut_down(self) -> None:
-        """Stop everything; wait up to five seconds for the thread to end its step."""
+        """Stop everything; wait up to five seconds for the threads to end their step."""
         self._waiting.clear()
-        if self._worker is not None:
-            self._worker.quit()
-            with suppress(RuntimeError):
-                self._worker.await_workers(5000)
+        for run in self._runs():
+            run.stop()
+        for run in self._runs():
+            run.wait(5.0)
+
+    def _runs(self) -> list[Run]:
+        return [*self._aside, *([self._run] if self._run is not None else [])]
 
     def _start_next(self) -> None:
-        if not self._waiting:
+        """Give the turn to the next: who was promised it, who waits, who was overtaken."""
+        if self._run is not None:
+            self._aside[self._run] = True
+            self._run = None
+        due = [run for run, paused in self._aside.items() if not paused]
+        if due or not self._waiting:
+            if due or self._aside:
+                self._bring_back(due[0] if due else [*self._aside][-1])
             return
-        task = self._task = self._waiting.popleft()
-        self._outcome = "cancelled"
-        # Errors are told in a notification; raised again they would end as a traceback.
-        generator = _steps(task.make)
-        worker = self._worker = create_worker(_run_through, generator, _ignore_errors=True)
-        worker.yielded.connect(self._on_progress)
-        worker.returned.connect(self._on_result)
-        worker.errored.connect(self._on_error)
-        worker.finished.connect(lambda: self._on_finished(generator))
-        self._bar = progress(total=0, desc=task.title)
+        self._begin(self._waiting.popleft())
+
+    def _begin(self, task: Task) -> None:
+        run = self._run = Run(task, self)
         self.started.emit(task.tag, task.title)
-        worker.start()
+        run.start()
 
-    def _on_progress(self, report: Progress) -> None:
-        task = self._task
-        if task is None:
-            return
-        self._bar.total = report.total
-        self._bar.update(max(report.done - self._bar.n, 0))
-        if task.partial is not None:
-            task.partial(report)
-        self.progressed.emit(task.tag, report)
+    def _bring_back(self, run: Run) -> None:
+        paused, self._run = self._aside.pop(run), run
+        tag = run.task.tag
+        self.started.emit(tag, run.task.title)
+        if run.last is not None:
+            self.progressed.emit(tag, run.last)
+        if paused:
+            self.paused.emit(tag, True)
+        else:
+            run.go_on()
 
-    def _on_result(self, result: Any) -> None:
-        task = self._task
-        assert task is not None
-        self._outcome = "done"
-        try:
-            task.done(result)
-        except PrtsError as error:
-            self._outcome = "failed"
-            show_error(str(error))
+    def on_progress(self, run: Run, report: Progress) -> None:
+        """Tell of a step that a run has made."""
+        self.progressed.emit(run.task.tag, report)
 
-    def _on_error(self, error: Exception) -> None:
-        self._outcome = "failed"
-        show_error(explain(error))
+    def on_failure(self, words: str) -> None:
+        """Tell the user why a run failed."""
+        show_error(words)
 
-    def _on_finished(self, generator: Generator[Progress, None, Any]) -> None:
-        # The worker only stops asking: closing lets the job release what it holds.
-        generator.close()
-        task, self._task, self._worker = self._task, None, None
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-        if task is not None:
-            self.ended.emit(task.tag, self._outcome)
-        self._start_next()
-
-
-def explain(error: Exception) -> str:
-    """Say an error in a sentence; ours are sentences already."""
-    if isinstance(error, PrtsError):
-        return str(error)
-    return f"Something went wrong that should not: {type(error).__name__}: {error}"
-
-
-def _steps(make: Callable[[], Job[Any]]) -> Generator[Progress, None, Any]:
-    with _without_triton():
-        job = make()
-        try:
-            return (yield from job)
-        finally:
-            job.close()
-
-
-@contextmanager
-def _without_triton() -> Iterator[None]:
-    """Keep triton out of a process that draws with OpenGL.
-
-    torch's optimisers look for triton, though nothing here compiles with it.
-    Its LLVM and that of Mesa's software OpenGL, loaded into one process, end it
-    with a segmentation fault.
-    """
-    if "triton" in sys.modules:
-        yield
-        return
-    sys.modules["triton"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        sys.modules.pop("triton", None)
-
-
-def _run_through(
-    generator: Generator[Progress, None, Any],
-) -> Generator[Progress, None, Any]:
-    return (yield from generator)
+    def on_end(self, run: Run, outcome: str) -> None:
+        """Give the turn to the next, if it was this run's."""
+        self._aside.pop(run, None)
+        had_turn = self._run is run
+        if had_turn:
+            self._run = None
+        self.ended.emit(run.task.tag, outcome)
+        # A listener may have submitted a task, which then has the turn already.
+        if had_turn and self._run is None:
+            self._start_next()

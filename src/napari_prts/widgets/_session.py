@@ -17,12 +17,14 @@ from napari_prts.viewer.readers import SLIDE_KEY, picture_layer
 from napari_prts.viewer.slide_view import SCREEN_KEY
 from napari_prts.widgets._arrivals import Arrivals
 from napari_prts.widgets._jobs import JobRunner, Task
+from napari_prts.widgets._looking import Looking
 from napari_prts.widgets._other_slide import Answer, ask_about_other_slide
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
+    from napari_prts.focus import Focus
     from napari_prts.jobs import Job
     from napari_prts.slide import Slide
 
@@ -45,6 +47,12 @@ class Session:
         Emitted when it may have changed how far, or how long ago, the nuclei were saved.
     ask : callable
         Asks the user what shall become of a second slide.
+    jobs : JobRunner
+        What the user asked for, one after the other.
+    beside : JobRunner
+        What is made ready meanwhile, unasked; nothing waits for it.
+    looking : Looking
+        Keeps :attr:`focus` to what is on screen.
     """
 
     study_changed = Signal()
@@ -53,6 +61,7 @@ class Session:
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self.jobs = JobRunner()
+        self.beside = JobRunner()
         self._study: Study | None = None
         self._view: StudyView | None = None
         self._unsaved_told = ""
@@ -60,6 +69,7 @@ class Session:
         self._saving.setInterval(1000)
         self._saving.timeout.connect(self._autosave)
         self._arrivals: dict[Layer, Arrivals] = {}
+        self.looking = Looking(viewer, lambda: self._view)
         self.ask: Callable[[Study, Slide], Answer] = ask_about_other_slide
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -76,6 +86,11 @@ class Session:
     def view(self) -> StudyView | None:
         """The study's layers."""
         return self._view
+
+    @property
+    def focus(self) -> Focus:
+        """What is on screen, for jobs that run beside the window."""
+        return self.looking.focus
 
     def show(self, study: Study | None, slide_layer: Layer | None = None) -> None:
         """Put a study on screen in place of the one before.
@@ -99,6 +114,7 @@ class Session:
             study.nuclei_changed.connect(self._autosave)
             self._mark(study)
             self.viewer.update_console({"study": study})
+        self.looking.look()
         self.study_changed.emit()
 
     def open(self, path: Path | str, mpp: float | None = None) -> None:
@@ -157,6 +173,8 @@ class Session:
         """Stop all jobs and stop listening; the layers stay."""
         self._saving.stop()
         self.jobs.shut_down()
+        self.beside.shut_down()
+        self.looking.close()
         self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         for layer in list(self._arrivals):

@@ -1,0 +1,70 @@
+"""The thread that drives one job step by step."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Generator
+from typing import Any
+
+from superqt.utils import GeneratorWorker
+
+from napari_prts.jobs import Job, Progress
+
+
+class JobWorker(GeneratorWorker[Progress, None, Any]):
+    """Asks a job for one step after another, and closes it in its own thread.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the job; called in the thread.
+
+    Attributes
+    ----------
+    over : threading.Event
+        Set when the job has ended and is closed.
+    """
+
+    def __init__(self, make: Callable[[], Job[Any]]) -> None:
+        self.over = threading.Event()
+        self._steps = _steps(make)
+        super().__init__(_run_through, self._steps)
+
+    def work(self) -> Any:
+        """Drive the job to its end; whatever ends it, it releases what it holds."""
+        try:
+            outcome = super().work()
+        finally:
+            # A worker that is stopped only stops asking.
+            self._steps.close()
+            self.over.set()
+        if isinstance(outcome, RuntimeError):
+            # Handed back, not raised: superqt would then never say that the job is over.
+            raise outcome
+        return outcome
+
+
+def _steps(make: Callable[[], Job[Any]]) -> Generator[Progress, None, Any]:
+    _keep_triton_out()
+    job = make()
+    try:
+        return (yield from job)
+    finally:
+        job.close()
+
+
+def _run_through(
+    generator: Generator[Progress, None, Any],
+) -> Generator[Progress, None, Any]:
+    return (yield from generator)
+
+
+def _keep_triton_out() -> None:
+    """Keep triton out of a process that draws with OpenGL.
+
+    torch's optimisers look for triton, though nothing here compiles with it.
+    Its LLVM and that of Mesa's software OpenGL, loaded into one process, end it
+    with a segmentation fault.
+    """
+    sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
