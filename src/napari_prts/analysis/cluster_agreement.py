@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_prts.analysis.clustering import ClusterRequest, cluster
+from napari_prts.analysis.cluster_request import (
+    MEASURED_RESOLUTION,
+    PREDICTED_RESOLUTION,
+    ClusterRequest,
+)
+from napari_prts.analysis.clustering import cluster
 from napari_prts.errors import ExpressionError
 from napari_prts.jobs import Progress
 
@@ -19,9 +24,6 @@ if TYPE_CHECKING:
 
     from napari_prts.analysis.scored import ScoredCells
 
-# The paper: Leiden 0.6 for predicted cells, 1.8 for measured ones to get as many clusters.
-PREDICTED_RESOLUTION = 0.6
-MEASURED_RESOLUTION = 1.8
 # The silhouette compares all pairs of cells; the paper's 57,000 would take minutes.
 _MOST_PAIRED = 5000
 
