@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 # DE-9IM: the two interiors share a point, so a common edge alone is no overlap.
 _INTERIORS_MEET = "T********"
 _POLYGONAL = (3, 6)
+# In patches. Of 0.65, 0.8, 1 and 1.3 the one whose features say most of simulated counts.
+_REACH = 0.8
 
 
 def token_mask(
@@ -54,7 +56,35 @@ def token_mask(
     return mask
 
 
-def local_features(tokens: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float32]:
+def token_weights(centres: NDArray[np.floating], grid: int, patch: int) -> NDArray[np.float32]:
+    """Weigh the patches around a point, to interpolate between their tokens.
+
+    Weights fall evenly to 0 at 0.8 of a patch from a patch's centre, in rows as in columns;
+    a point has 1, 2 or 4 patches.
+
+    Parameters
+    ----------
+    centres : ndarray, shape (n, 2)
+        (row, column) in pixels of the tile, inside it.
+    grid, patch : int
+        Patches along a side of the tile, and pixels along a side of a patch.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, grid * grid)
+        They add up to 1.
+    """
+    away = np.abs(centres[:, :, None] / patch - 0.5 - np.arange(grid))
+    near = np.maximum(0, 1 - away / _REACH)
+    weights = (near[:, 0, :, None] * near[:, 1, None, :]).reshape(len(near), grid * grid)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+def local_features(
+    tokens: NDArray[np.float32],
+    counts: NDArray[np.int64],
+    weights: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
     """Average the tokens of each nucleus, then neighbouring pairs of channels.
 
     A nucleus's values depend on its own tokens alone, to the last bit, whatever others
@@ -66,6 +96,8 @@ def local_features(tokens: NDArray[np.float32], counts: NDArray[np.int64]) -> ND
         Tokens of the first nucleus, then of the second, and so on; D is even.
     counts : ndarray of int64, shape (n,)
         Tokens of each nucleus, at least one.
+    weights : ndarray of float32, shape (t,), optional
+        Of each token; those of a nucleus add up to 1. By default all are equal.
 
     Returns
     -------
@@ -75,7 +107,10 @@ def local_features(tokens: NDArray[np.float32], counts: NDArray[np.int64]) -> ND
     if not len(counts):
         return np.empty((0, tokens.shape[1] // 2), np.float32)
     begins = np.cumsum(counts) - counts
-    means = np.add.reduceat(tokens, begins, axis=0) / counts[:, None].astype(np.float32)
+    if weights is None:
+        means = np.add.reduceat(tokens, begins, axis=0) / counts[:, None].astype(np.float32)
+    else:
+        means = np.add.reduceat(tokens * weights[:, None], begins, axis=0)
     halves: NDArray[np.float32] = means.reshape(len(means), -1, 2).mean(axis=2)
     return halves
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_prts.features.encoder import Encoded, Encoder
-from napari_prts.features.lattice import Lattice, Waiting
+from napari_prts.features.lattice import Lattice, Waiting, well_inside
 from napari_prts.features.tiles import TileReader, Tiles, tile_corners, to_encoder_pixels
-from napari_prts.features.tokens import local_features, token_mask
+from napari_prts.features.tokens import local_features, token_mask, token_weights
 from napari_prts.pipeline import Step
 
 if TYPE_CHECKING:
@@ -34,11 +34,14 @@ class _Read:
     tiles : Tiles
         ``positions`` are those of nuclei, or of tiles on the lattice.
     members : ndarray of int64, shape (k,)
-        Nuclei that take tokens from these tiles, by tile.
+        Nuclei that take tokens from these tiles, by tile: positions in the table, or of
+        shared tiles rows of the worklist.
     owner, patches : ndarray of int64, shape (t,)
         Tile in the batch and patch in the tile of each token, by nucleus.
     counts : ndarray of int64, shape (k,)
         Tokens of each nucleus.
+    weights : ndarray of float32, shape (t,), optional
+        Of each token; None if all are equal.
     """
 
     tiles: Tiles
@@ -46,29 +49,7 @@ class _Read:
     owner: Ints
     patches: Ints
     counts: Ints
-
-
-class _Tokens:
-    """Finds the tokens under nuclei."""
-
-    def __init__(self, encoder: VitEncoder, slide: Slide, nuclei: Nuclei) -> None:
-        self._nuclei, self._encoder = nuclei, encoder
-        self._slide_mpp = slide.require_mpp()
-
-    def of(self, tiles: Tiles, members: Ints, owner: Ints) -> _Read:
-        """Those of ``members``, each in the tile of the batch that ``owner`` says, ascending."""
-        encoder = self._encoder
-        corners = tiles.corners[owner]
-        polygons = [
-            to_encoder_pixels(self._nuclei.polygon(int(i)), self._slide_mpp, encoder.mpp) - corner
-            for i, corner in zip(members, corners, strict=True)
-        ]
-        centres = self._nuclei.centroids[members]
-        centres = to_encoder_pixels(centres, self._slide_mpp, encoder.mpp) - corners
-        mask = token_mask(polygons, centres, encoder.grid, encoder.patch)
-        which, patches = np.nonzero(mask.reshape(len(members), encoder.grid**2))
-        counts = np.bincount(which, minlength=len(members))
-        return _Read(tiles, members, owner[which], patches, counts)
+    weights: NDArray[np.float32] | None = None
 
 
 class OwnTiles:
@@ -82,9 +63,9 @@ class OwnTiles:
         work: Worklist,
         network: VitNetwork,
     ) -> None:
-        corners = tile_corners(nuclei.centroids, slide.require_mpp(), encoder.mpp, encoder.tile)
+        self._slide_mpp, self._encoder, self._nuclei = slide.require_mpp(), encoder, nuclei
+        corners = tile_corners(nuclei.centroids, self._slide_mpp, encoder.mpp, encoder.tile)
         self._reader = TileReader(slide, corners, encoder.mpp, encoder.tile)
-        self._tokens = _Tokens(encoder, slide, nuclei)
         self._work, self._network = work, network
 
     def batches(self, size: int) -> Iterator[Ints]:
@@ -97,8 +78,18 @@ class OwnTiles:
         return Step(self._read, readers), Step(self._look, self._network.lookers)
 
     def _read(self, positions: Ints) -> _Read:
-        tiles = self._reader.read(positions)
-        return self._tokens.of(tiles, positions, np.arange(len(positions)))
+        """Tiles, with the tokens whose patches overlap the outline."""
+        tiles, encoder = self._reader.read(positions), self._encoder
+        polygons = [
+            to_encoder_pixels(self._nuclei.polygon(int(i)), self._slide_mpp, encoder.mpp) - corner
+            for i, corner in zip(positions, tiles.corners, strict=True)
+        ]
+        centres = self._nuclei.centroids[positions]
+        centres = to_encoder_pixels(centres, self._slide_mpp, encoder.mpp) - tiles.corners
+        mask = token_mask(polygons, centres, encoder.grid, encoder.patch)
+        owner, patches = np.nonzero(mask.reshape(len(positions), encoder.grid**2))
+        counts = np.bincount(owner, minlength=len(positions))
+        return _Read(tiles, positions, owner, patches, counts)
 
     def _look(self, read: _Read) -> Encoded:
         tokens, context = self._network.look(read.tiles.pixels, read.owner, read.patches)
@@ -118,16 +109,16 @@ class SharedTiles:
         network: VitNetwork,
     ) -> None:
         self._work, self._network, self._positions = work, network, work.positions
-        self._lattice = lattice_under(encoder, slide, nuclei.centroids[self._positions])
+        centroids, self._encoder = nuclei.centroids[self._positions], encoder
+        self._places = to_encoder_pixels(centroids, slide.require_mpp(), encoder.mpp)
+        self._lattice = lattice_under(encoder, slide, centroids)
         self._row = np.full(len(nuclei), -1)
         self._row[self._positions] = np.arange(len(self._positions))
         self._reader = TileReader(slide, self._lattice.corners, encoder.mpp, encoder.tile)
-        self._tokens = _Tokens(encoder, slide, nuclei)
-        self._waiting = Waiting(self._lattice)
-        order = np.argsort(self._lattice.nearest, kind="stable")
-        edges = np.searchsorted(self._lattice.nearest[order], np.arange(1, len(self._lattice)))
-        self._members = np.split(order, edges)
-        self._local = np.empty((len(self._positions), encoder.local_size), np.float32)
+        self._waiting, self._members = Waiting(self._lattice), self._lattice.by_tile()
+        # A few numbers of single precision add up exactly, whatever their order.
+        self._local = np.zeros((len(self._positions), encoder.local_size), np.float64)
+        self._seen = np.zeros(len(self._positions), np.int64)
         self._context = np.empty((len(self._lattice), encoder.stored_context_size), np.float32)
 
     def batches(self, size: int) -> Iterator[Ints]:
@@ -151,23 +142,33 @@ class SharedTiles:
         return Step(self._read, readers), look, Step(self._settle)
 
     def _read(self, tiles: Ints) -> _Read:
-        read = self._reader.read(tiles)
-        rows = [self._members[tile] for tile in tiles]
-        owner = np.repeat(np.arange(len(tiles)), [len(r) for r in rows])
-        return self._tokens.of(read, self._positions[np.concatenate(rows)], owner)
+        """Tiles, with the tokens around the nuclei that lie well inside."""
+        read, encoder = self._reader.read(tiles), self._encoder
+        owner = np.repeat(np.arange(len(tiles)), [len(self._members[tile]) for tile in tiles])
+        rows = np.concatenate([self._members[tile] for tile in tiles])
+        centres = self._places[rows] - read.corners[owner]
+        margin = well_inside(encoder.tile, encoder.patch)
+        inside = ((centres >= margin) & (centres <= encoder.tile - margin)).all(axis=1)
+        rows, owner, centres = rows[inside], owner[inside], centres[inside]
+        weights = token_weights(centres, encoder.grid, encoder.patch)
+        which, patches = np.nonzero(weights)
+        counts = np.bincount(which, minlength=len(rows))
+        return _Read(read, rows, owner[which], patches, counts, weights[which, patches])
 
     def _look(self, read: _Read) -> tuple[_Read, NDArray[np.float32], NDArray[np.float32]]:
         tokens, context = self._network.look(read.tiles.pixels, read.owner, read.patches)
-        return read, local_features(tokens, read.counts), context
+        return read, local_features(tokens, read.counts, read.weights), context
 
     def _settle(self, found: tuple[_Read, NDArray[np.float32], NDArray[np.float32]]) -> Encoded:
         read, local, context = found
-        self._local[self._row[read.members]] = local
+        np.add.at(self._local, read.members, local)
+        np.add.at(self._seen, read.members, 1)
         self._context[read.tiles.positions] = context
         rows = self._waiting.finish(read.tiles.positions)
+        means = self._local[rows] / self._seen[rows, None]
         return Encoded(
             self._positions[rows],
-            self._local[rows],
+            means.astype(np.float32),
             self._lattice.context(rows, self._context),
             self._network.remark,
         )
