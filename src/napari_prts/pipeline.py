@@ -32,7 +32,11 @@ class Step:
 
 
 def overlapped(
-    items: Iterable[Any], *steps: Step, ahead: int = 1, pulse: float | None = None
+    items: Iterable[Any],
+    *steps: Step,
+    ahead: int = 1,
+    pulse: float | None = None,
+    patience: float = _PATIENCE_S,
 ) -> Generator[Any, None, None]:
     """Send items through steps that work at the same time.
 
@@ -51,6 +55,8 @@ def overlapped(
     pulse : float, optional
         Seconds after which :data:`PULSE` is yielded if nothing else is there, so that
         whoever waits can close the generator.
+    patience : float
+        Seconds that closing waits for the threads to end their steps.
 
     Yields
     ------
@@ -81,7 +87,7 @@ def overlapped(
             raise run.error
     finally:
         run.stop()
-        until = time.monotonic() + _PATIENCE_S
+        until = time.monotonic() + patience
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
 

@@ -29,6 +29,8 @@ __all__ = ["ExtractRequest", "extract", "extraction_settings"]
 
 # Nuclei from the store that are handed on at once while somebody looks.
 _CHUNK = 1024
+# So few that are missing were corrected.
+_FEW = 32
 _PULSE_S = 0.2
 
 
@@ -131,6 +133,11 @@ class _Extraction:
         yield self._progress()
         known = self._known()
         try:
+            if self._missing() <= _FEW:
+                # A corrected nucleus is waited for; the others have been seen before.
+                while (part := self._least_done()) is not None:
+                    if part.step():
+                        yield self._progress(self._news())
             while True:
                 chunk = known.take(_CHUNK)
                 if len(chunk):
@@ -156,6 +163,9 @@ class _Extraction:
     def _least_done(self) -> Part | None:
         running = [part for part in self._parts if not part.ended]
         return min(running, key=lambda part: part.done) if running else None
+
+    def _missing(self) -> int:
+        return max(len(self._nuclei) - part.done for part in self._parts)
 
     def _known(self) -> Worklist:
         """What the store had, to be told while the rest is encoded; nothing if nobody looks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Generator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,12 @@ from napari_prts.features.device import choose_device, device_name
 from napari_prts.features.encoder import Encoded
 from napari_prts.features.precision import choose_precision
 from napari_prts.features.request import EXACT, FLOAT32, GRID, ExtractRequest
-from napari_prts.features.vit_network import VitNetwork
+from napari_prts.features.vit_network import VitNetwork, moved
 from napari_prts.features.vit_tiles import OwnTiles, SharedTiles
 from napari_prts.pipeline import PULSE, overlapped
 
 if TYPE_CHECKING:
+    import torch
     from timm.models import VisionTransformer
 
     from napari_prts.features.worklist import Worklist
@@ -90,6 +92,8 @@ class VitEncoder:
         self.context_size = self.stored_context_size = int(model.embed_dim)
         self._model = model.eval().requires_grad_(False)
         self._mean, self._std = mean, std
+        self._on_cpu: dict[str, VisionTransformer] = {}
+        self._placing = threading.Lock()
         self.key = self._key(architecture)
 
     def _key(self, architecture: str) -> str:
@@ -126,17 +130,31 @@ class VitEncoder:
         if not len(work):
             return
         device = choose_device(request.device)
-        network = VitNetwork(self._model, device, self.precision(request), self._mean, self._std)
+        precision = self.precision(request)
+        network = VitNetwork(
+            self._placed(device, precision), device, precision, self._mean, self._std
+        )
         kind = SharedTiles if request.tiles == GRID else OwnTiles
         looking = kind(self, slide, nuclei, work, network)
         steps = looking.steps(1 if device.type == "cpu" else _GPU_READERS)
-        batches = overlapped(looking.batches(network.batch(request.batch)), *steps, pulse=_PULSE_S)
+        work_list = looking.batches(network.batch(request.batch))
+        # Who cancels, or corrects a nucleus, waits for the next job to begin.
+        batches = overlapped(work_list, *steps, pulse=_PULSE_S, patience=0.0)
         try:
             with closing(batches):
                 for found in batches:
                     yield self._nobody() if found is PULSE else found
         finally:
             network.close()
+
+    def _placed(self, device: torch.device, precision: str) -> VisionTransformer:
+        """The model on a device; of those on the CPU a copy is kept for the next job."""
+        if device.type != "cpu":
+            return moved(self._model, device, precision)
+        with self._placing:
+            if precision not in self._on_cpu:
+                self._on_cpu[precision] = moved(self._model, device, precision)
+            return self._on_cpu[precision]
 
     def _nobody(self) -> Encoded:
         sizes = self.local_size, self.stored_context_size

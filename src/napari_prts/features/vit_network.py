@@ -35,9 +35,9 @@ class VitNetwork:
     Parameters
     ----------
     model : timm.models.VisionTransformer
-        It stays where it is; a copy is moved.
+        As :func:`moved` gives it.
     device : torch.device
-        Where it runs.
+        Where it is.
     precision : str
         ``"float32"``, ``"bfloat16"`` or ``"float16"``.
     mean, std : tuple of float
@@ -64,8 +64,7 @@ class VitNetwork:
         self.remark = ""
         self._device, self._dtype = device, as_dtype(precision)
         self._limit = ThreadLimit(threads // self.lookers if self.lookers > 1 else None)
-        shared = device.type == "cpu" and self._dtype == torch.float32
-        self._model = model if shared else _moved(model, device, self._dtype)
+        self._model = model
         self._mean, self._std = (
             torch.tensor(values, device=device).reshape(1, 3, 1, 1) for values in (mean, std)
         )
@@ -159,11 +158,18 @@ class _InFloat32(torch.nn.Module):
         return found
 
 
-def _moved(model: VisionTransformer, device: torch.device, dtype: torch.dtype) -> VisionTransformer:
-    """A copy; the last layers cost nothing, and would round each feature to three digits."""
-    moved = copy.deepcopy(model).to(device, dtype)
-    moved.norm, moved.fc_norm = _InFloat32(moved.norm), _InFloat32(moved.fc_norm)
-    return moved
+def moved(model: VisionTransformer, device: torch.device, precision: str) -> VisionTransformer:
+    """Copy a model to a device, in a precision; the model itself if it is so already.
+
+    The last layers stay in float32: they cost nothing, and would round each feature to
+    three digits.
+    """
+    dtype = as_dtype(precision)
+    if device.type == "cpu" and dtype == torch.float32:
+        return model
+    other: VisionTransformer = copy.deepcopy(model).to(device, dtype)
+    other.norm, other.fc_norm = _InFloat32(other.norm), _InFloat32(other.fc_norm)
+    return other
 
 
 def _is_shortage(error: RuntimeError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from napari_prts.slide import Slide
 
 Ints = NDArray[np.int64]
+
+# Tiles of the first batches: somebody may be waiting for one nucleus. Shared tiles come in
+# fours, the first two looked at side by side.
+_FIRST = (1, 1, 2, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +75,8 @@ class OwnTiles:
 
     def batches(self, size: int) -> Iterator[Ints]:
         """Nuclei to look at together."""
-        while len(positions := self._work.take(size)):
+        sizes = chain(_FIRST, repeat(size))
+        while len(positions := self._work.take(min(size, next(sizes)))):
             yield positions
 
     def steps(self, readers: int) -> Sequence[Step]:
@@ -125,14 +131,16 @@ class SharedTiles:
         """Tiles to look at together: those that the next nuclei need."""
         asked = np.zeros(len(self._lattice), np.bool_)
         batch: list[int] = []
+        sizes = chain(_FIRST, repeat(size))
+        wanted = min(size, next(sizes))
         while len(positions := self._work.take(1)):
             for tile in np.unique(self._lattice.around[self._row[positions]]):
                 if not asked[tile]:
                     asked[tile] = True
                     batch.append(int(tile))
-            while len(batch) >= size:
-                yield np.array(batch[:size])
-                batch = batch[size:]
+            while len(batch) >= wanted:
+                yield np.array(batch[:wanted])
+                batch, wanted = batch[wanted:], min(size, next(sizes))
         if batch:
             yield np.array(batch)
 
