@@ -13,6 +13,7 @@ from napari_prts.errors import ExpressionError
 from napari_prts.expression import (
     EpochReport,
     ModelBundle,
+    PredictRequest,
     SplitRequest,
     TrainRequest,
     predict,
@@ -29,7 +30,9 @@ def training(section: Section, **options) -> Job[ModelBundle]:
 
 
 def test_it_learns_what_the_looks_tell(section: Section, bundle: ModelBundle) -> None:
-    predicted = run(predict(section.features, section.nuclei, section.slide, bundle))
+    # The card's scores are those of float32.
+    exactly = PredictRequest(precision="float32")
+    predicted = run(predict(section.features, section.nuclei, section.slide, bundle, exactly))
     held_out = (predicted.obs["split"] == "test").to_numpy()
     counts = np.log1p(section.measured.X.toarray()[held_out])
     rates = np.log1p(np.asarray(section.measured.layers["true_rate"])[held_out])

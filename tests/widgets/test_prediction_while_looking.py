@@ -132,7 +132,8 @@ def test_predict_pan_correct_cancel_and_go_on(
     qtbot.waitUntil(lambda: looked_at(workspace).centre[1] < columns / 2, timeout=PATIENCE)
     first = looked_at(workspace)
     qtbot.mouseClick(panel.predict_button, Qt.MouseButton.LeftButton)
-    pace.allow(3)
+    # The first four batches are of one tile.
+    pace.allow(6)
     qtbot.waitUntil(lambda: len(arrived(study)) >= 8, timeout=PATIENCE)
     assert inside(study, first, arrived(study)).all(), "what is on screen comes first"
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 
-# Tiles of the first batches: somebody may be waiting for one nucleus. Shared tiles come in
-# fours, the first two looked at side by side.
-_FIRST = (1, 1, 2, 2)
+# Tiles of the first batches: somebody may be waiting for one nucleus, which has four shared
+# tiles, looked at two by two.
+_FIRST = (1, 1, 1, 1)
 
 
 @dataclass(frozen=True, eq=False)
