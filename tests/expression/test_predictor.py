@@ -55,7 +55,9 @@ def assert_same(cells: PredictedCells, table: AnnData, positions: np.ndarray) ->
 
 
 def test_it_computes_what_the_network_does(section: Section, bundle: ModelBundle) -> None:
-    standardised = bundle.standardised(section.features.matrix, section.slide.fingerprint)
+    scaling = bundle.scaling_of(section.slide.fingerprint)
+    assert scaling is not None
+    standardised = scaling.apply(section.features.matrix)
     parts = list(expected(bundle.network(), standardised, bundle.gene_scaling))
     counts, probability = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
     found = some_cells(section, bundle, "float32", np.arange(len(standardised)))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from napari_prts.cohort.outcome import FAILED, LOST
 from napari_prts.errors import PrtsError
+from napari_prts.features.device import is_out_of_memory
 
-# PyTorch's own words, on a CPU and on a GPU: it raises a bare RuntimeError on the former.
-_MEMORY_WORDS = ("not enough memory", "can't allocate memory", "out of memory")
 OUT_OF_MEMORY = "There was not enough memory for this slide: run with fewer --jobs."
 
 
@@ -42,6 +41,5 @@ def _is_memory(error: BaseException | None) -> bool:
     """Whether memory was short, also where that was told as something else."""
     if error is None:
         return False
-    said = str(error).lower()
-    words = isinstance(error, RuntimeError) and any(each in said for each in _MEMORY_WORDS)
-    return isinstance(error, MemoryError) or words or _is_memory(error.__cause__)
+    short = isinstance(error, MemoryError) or is_out_of_memory(error)
+    return short or _is_memory(error.__cause__)

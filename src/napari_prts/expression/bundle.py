@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from napari_prts.errors import ExpressionError, ModelError
+from napari_prts.errors import ModelError
 from napari_prts.expression.scaling import FeatureScaling, GeneScaling
 from napari_prts.expression.similarity import TrainingCells
 from napari_prts.expression.splitting import Plan, plan_from_dict
@@ -232,35 +232,26 @@ class ModelBundle:
         """``"all"``: features by one mean and std; ``"section"``: each slide by its own."""
         return str(self.card["features"].get("standardise", "all"))
 
-    def standardised(self, matrix: NDArray[np.float32], fingerprint: str) -> NDArray[np.float32]:
-        """Standardise the features of a slide's nuclei.
+    def scaling_of(self, fingerprint: str) -> FeatureScaling | None:
+        """How the features of a slide are standardised.
 
         Parameters
         ----------
-        matrix : ndarray of float32, shape (n, features)
-            Those in use; where each section is standardised by its own, of all nuclei
-            of a slide that the model does not know.
         fingerprint : str
             Of the slide.
 
-        Raises
-        ------
-        ExpressionError
-            If a new slide has too few nuclei to be standardised by its own.
+        Returns
+        -------
+        FeatureScaling or None
+            None for a slide that the model does not know, where each section has its own.
         """
         if self.standardise == "all":
-            return self.feature_scaling.apply(matrix)
+            return self.feature_scaling
         known = [slide.fingerprint for slide in self.slides]
-        if fingerprint in known:
-            sections = FeatureScaling(self.arrays["sections.mean"], self.arrays["sections.std"])
-            return sections.of(known.index(fingerprint)).apply(matrix)
-        if len(matrix) < FEWEST_TO_STANDARDISE:
-            raise ExpressionError(
-                f"This model standardises the features of a new slide by its own nuclei, and "
-                f"{len(matrix)} are too few: predict {FEWEST_TO_STANDARDISE} or more at once, or "
-                "use a model trained with standardise='all'."
-            )
-        return FeatureScaling.fit(matrix).apply(matrix)
+        if fingerprint not in known:
+            return None
+        sections = FeatureScaling(self.arrays["sections.mean"], self.arrays["sections.std"])
+        return sections.of(known.index(fingerprint))
 
     @property
     def quality_reference(self) -> QualityReference | None:

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,7 +96,7 @@ class Predictor:
         ModelError
             If the model does not fit the features.
         """
-        if not self._needs_slide(fingerprint):
+        if self._known(fingerprint) is not None:
             return self
         if len(features) < FEWEST_TO_STANDARDISE:
             raise ExpressionError(
@@ -191,26 +190,16 @@ class Predictor:
 
     def _scaling(self, fingerprint: str) -> FeatureScaling:
         """How the features of a slide are standardised."""
-        bundle = self.bundle
-        if bundle.standardise == "all":
-            return bundle.feature_scaling
-        if self._needs_slide(fingerprint):
+        found = self._known(fingerprint)
+        if found is None:
             raise ExpressionError(
                 "This model standardises each slide by the mean and deviation of all its nuclei, "
                 f"and those of the slide {fingerprint} are not known yet: give them by with_slide."
             )
-        if fingerprint in self._own:
-            return self._own[fingerprint]
-        sections = FeatureScaling(bundle.arrays["sections.mean"], bundle.arrays["sections.std"])
-        return sections.of(self._known.index(fingerprint))
+        return found
 
-    def _needs_slide(self, fingerprint: str) -> bool:
-        known = (*self._known, *self._own)
-        return self.bundle.standardise != "all" and fingerprint not in known
-
-    @cached_property
-    def _known(self) -> list[str]:
-        return [slide.fingerprint for slide in self.bundle.slides]
+    def _known(self, fingerprint: str) -> FeatureScaling | None:
+        return self._own.get(fingerprint) or self.bundle.scaling_of(fingerprint)
 
 
 def _parts(count: int, most: int) -> list[slice]:

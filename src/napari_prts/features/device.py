@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+# PyTorch's own, on a CPU and on a GPU.
+_MEMORY_WORDS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 def check_device(device: str) -> None:
@@ -62,3 +64,9 @@ def release(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether PyTorch lacked memory; on a CPU it says so in a bare RuntimeError."""
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in _MEMORY_WORDS)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_prts.errors import ModelError
-from napari_prts.features.device import release
+from napari_prts.features.device import is_out_of_memory, release
 from napari_prts.features.precision import as_dtype
 from napari_prts.segmentation.threads import ThreadLimit
 
@@ -24,7 +24,6 @@ LOOKERS = 2
 CPU_BATCH = 4
 # 256 tiles of 256 px through a ViT-S/16 in half precision take some 2 GB.
 GPU_BATCH = 256
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class VitNetwork:
@@ -108,7 +107,7 @@ class VitNetwork:
                 found.append(self._pass(pixels[start:stop], *wanted))
                 start = stop
             except RuntimeError as error:
-                if not _is_shortage(error):
+                if not is_out_of_memory(error):
                     raise
                 self._shrink(stop - start, error)
         return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
@@ -170,12 +169,6 @@ def moved(model: VisionTransformer, device: torch.device, precision: str) -> Vis
     other: VisionTransformer = copy.deepcopy(model).to(device, dtype)
     other.norm, other.fc_norm = _InFloat32(other.norm), _InFloat32(other.fc_norm)
     return other
-
-
-def _is_shortage(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or any(
-        words in str(error) for words in _MEMORY_WORDS
-    )
 
 
 def _has_trained_cls(model: VisionTransformer) -> bool:

@@ -29,9 +29,7 @@ class EarlyCells:
 
     def __init__(self, predictor: Predictor, slide: Slide) -> None:
         self._predictor, self._fingerprint = predictor, slide.fingerprint
-        bundle = predictor.bundle
-        known = {trained.fingerprint for trained in bundle.slides}
-        self._own = bundle.standardise != "all" and slide.fingerprint not in known
+        self._own = predictor.bundle.scaling_of(slide.fingerprint) is None
         self._waiting: list[Features] = []
 
     def take(self, features: Features) -> PredictedCells | None:
