@@ -417,7 +417,8 @@ def test_it_survives_being_killed_while_it_makes_room(tmp_path: Path) -> None:
         kept = slides_in(tmp_path)
         assert {str(last), str(last - 1)} <= set(kept)
         assert len(kept) <= 4
-        for slide in set(kept) - {str(last + 1)}:
+        # The one it was killed over may not even have its name yet.
+        for slide in set(kept) - {str(last + 1), ""}:
             check(bounded(tmp_path, slide), set(range(500)), range(600))
             used_hours_ago(bounded(tmp_path, slide), 2)
     # What it left half removed goes with the next look.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from napari_prts.widgets import open_workspace
 from napari_prts.widgets._job_line import JobLine, duration
 from napari_prts.widgets._jobs import JobRunner, Task
 from napari_prts.widgets._pace import Pace
+from napari_prts.widgets._triton import without_triton
 
 
 @pytest.fixture
@@ -369,3 +372,37 @@ def test_a_new_count_has_a_pace_of_its_own() -> None:
 
 def test_durations() -> None:
     assert [duration(s) for s in (0.2, 12, 170, 7500)] == ["1 s", "12 s", "3 min", "2 h 5 min"]
+
+
+def test_reports_come_in_order_and_none_after_the_end(
+    runner: JobRunner, make_napari_viewer: Callable[..., Any], qtbot: QtBot
+) -> None:
+    # napari's progress bar, which comes with its window, lets events pass.
+    make_napari_viewer()
+    told: list[object] = []
+    runner.progressed.connect(lambda _, report: told.append(report.done))
+    runner.ended.connect(lambda _, how: told.append(how))
+
+    def job() -> Job[None]:
+        # All of it is there before the window looks at the first.
+        for number in range(1, 31):
+            yield Progress(number, 30, "cells")
+
+    with qtbot.waitSignal(runner.ended, timeout=20_000):
+        runner.submit(Task("count", "Counting", job, lambda _: None))
+        threading.Event().wait(0.3)
+    assert told == [*range(1, 31), "done"]
+
+
+def test_triton_is_kept_out_only_while_jobs_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    with without_triton():
+        with without_triton(), pytest.raises(ImportError):
+            import triton  # noqa: F401
+        assert sys.modules["triton"] is None, "the other job still runs"
+    assert "triton" not in sys.modules
+    there = ModuleType("triton")
+    monkeypatch.setitem(sys.modules, "triton", there)
+    with without_triton():
+        assert sys.modules["triton"] is there
+    assert sys.modules["triton"] is there

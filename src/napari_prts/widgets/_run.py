@@ -146,12 +146,14 @@ class Run:
             self._thread_lent = False
 
     def _on_progress(self, report: Progress) -> None:
-        self._bar.total = report.total
-        self._bar.update(max(report.done - self._bar.n, 0))
         self.last = Progress(report.done, report.total, report.unit, report.note)
         if self.task.partial is not None:
             self.task.partial(report)
         self._queue.on_progress(self, report)
+        # Last: napari's bar lets the window's events pass, and with them the reports and
+        # the end that follow this one.
+        self._bar.total = report.total
+        self._bar.update(max(report.done - self._bar.n, 0))
 
     def _on_result(self, result: Any) -> None:
         self._outcome = "done"

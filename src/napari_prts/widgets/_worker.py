@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Generator
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from superqt.utils import GeneratorWorker
 
 from napari_prts.jobs import Job, Progress
+from napari_prts.widgets._triton import without_triton
 
 
 class JobWorker(GeneratorWorker[Progress, None, Any]):
@@ -46,25 +46,15 @@ class JobWorker(GeneratorWorker[Progress, None, Any]):
 
 
 def _steps(make: Callable[[], Job[Any]]) -> Generator[Progress, None, Any]:
-    _keep_triton_out()
-    job = make()
-    try:
-        return (yield from job)
-    finally:
-        job.close()
+    with without_triton():
+        job = make()
+        try:
+            return (yield from job)
+        finally:
+            job.close()
 
 
 def _run_through(
     generator: Generator[Progress, None, Any],
 ) -> Generator[Progress, None, Any]:
     return (yield from generator)
-
-
-def _keep_triton_out() -> None:
-    """Keep triton out of a process that draws with OpenGL.
-
-    torch's optimisers look for triton, though nothing here compiles with it.
-    Its LLVM and that of Mesa's software OpenGL, loaded into one process, end it
-    with a segmentation fault.
-    """
-    sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
