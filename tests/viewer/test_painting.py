@@ -282,7 +282,7 @@ def test_measured_left_and_predicted_right(view: StudyView, study: Study) -> Non
     }
     assert sides[Role.SLIDE] == sides[Role.MEASURED] == (0, 0)
     assert sides[Role.SLIDE_COPY] == sides[Role.PREDICTED] == (0, 1)
-    view.expression.paint(Painting("CD3E", side_by_side=False))
+    view.expression.paint(Painting("CD3E", mode="one"))
     assert not grid.enabled
     view.expression.clear()
     assert view.book.get(Role.PREDICTED) is None

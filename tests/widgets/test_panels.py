@@ -184,11 +184,11 @@ def test_measure_train_predict_and_paint(
 
     explore = ready.explore
     ready.tabs.setCurrentWidget(explore)
-    gene = explore.genes.names[0]
-    qtbot.keyClicks(explore.genes.search, gene[:3].lower())
-    assert all(gene[:3].lower() in shown.lower() for shown in explore.genes.shown())
-    explore.genes.search.setText(gene)
-    qtbot.keyClick(explore.genes.search, Qt.Key.Key_Return)
+    gene = explore.gene.genes.names[0]
+    qtbot.keyClicks(explore.gene.genes.search, gene[:3].lower())
+    assert all(gene[:3].lower() in shown.lower() for shown in explore.gene.genes.shown())
+    explore.gene.genes.search.setText(gene)
+    qtbot.keyClick(explore.gene.genes.search, Qt.Key.Key_Return)
     assert f"Simulated {gene}" in names(ready)
     assert f"Predicted {gene} (simulated training)" in names(ready)
     viewer = ready.session.viewer
@@ -203,13 +203,13 @@ def test_measure_train_predict_and_paint(
     painted = np.asarray(layer(ready, Role.PREDICTED).data[0])
     assert np.isfinite(painted[tuple(np.rint(study.nuclei.centroids).astype(int).T)]).all()
 
-    explore.side_by_side.setChecked(False)
+    explore.compare.mode.setCurrentIndex(explore.compare.mode.findData("one"))
     assert not viewer.canvas.grid.enabled
 
-    click(qtbot, explore.cluster_button)
+    click(qtbot, explore.clusters.cluster_button)
     wait(qtbot, ready)
     assert "Predicted clusters (simulated training)" in names(ready)
-    click(qtbot, explore.clear_button)
+    click(qtbot, explore.compare.clear_button)
     assert layer(ready, Role.PREDICTED) is None
 
     # A corrected nucleus is predicted again by itself.

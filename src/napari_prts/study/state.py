@@ -15,7 +15,7 @@ from napari_prts.study.nuclei_state import NucleiState, Region
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from napari_prts.expression import ModelBundle, PredictedCells
     from napari_prts.features import FeatureStore
@@ -52,6 +52,8 @@ class StudyState(NucleiState):
         Emitted when cells begin to arrive, and when no more will.
     arrived : psygnal.Signal
         Emitted after each batch of cells that a running prediction has found.
+    chosen_changed : psygnal.Signal
+        Emitted after other cells were chosen.
     """
 
     slide_changed = Signal()
@@ -61,6 +63,7 @@ class StudyState(NucleiState):
     clusters_changed = Signal()
     arriving_changed = Signal()
     arrived = Signal()
+    chosen_changed = Signal()
 
     def __init__(
         self, slide: Slide, store: FeatureStore | None = None, *, autosave: bool = True
@@ -73,6 +76,7 @@ class StudyState(NucleiState):
         self._predicted: AnnData | None = None
         self._arriving: ArrivingCells | None = None
         self._clusters: dict[str, AnnData] = {}
+        self._chosen: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def __repr__(self) -> str:
         name = self._slide.path.name if self._slide.path else self._slide.format
@@ -234,6 +238,24 @@ class StudyState(NucleiState):
         """Set the clusters of the predicted or of the measured cells."""
         self._clusters[which] = clustered
         self.clusters_changed.emit()
+
+    @property
+    def chosen(self) -> NDArray[np.int64]:
+        """Ids of the chosen cells, ascending: what was lassoed or drawn, in whichever plot."""
+        return self._chosen
+
+    def choose(self, ids: ArrayLike) -> None:
+        """Choose cells, which then light up on the canvas and in every plot.
+
+        Parameters
+        ----------
+        ids : array_like of int
+            Ids of their nuclei, in any order; empty chooses none.
+        """
+        chosen = np.unique(np.asarray(ids, np.int64).ravel())
+        if not np.array_equal(chosen, self._chosen):
+            self._chosen = chosen
+            self.chosen_changed.emit()
 
     def expression(self, which: str) -> AnnData:
         """Return the ``"predicted"`` or the ``"measured"`` table.

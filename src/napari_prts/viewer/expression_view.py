@@ -184,7 +184,7 @@ class ExpressionView:
             self._book,
             self._study.slide,
             self._painted,
-            side_by_side=painting.side_by_side,
+            side_by_side=painting.mode == "beside",
             slide_opacity=painting.slide_opacity if self._painted else 1.0,
             stay=self._study.arriving is not None,
         )

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
     from napari_prts.nuclei import Nuclei
     from napari_prts.viewer.cell_dots import CellDots
+    from napari_prts.viewer.painting import Limits
+
+# Two canvases, one with a line to draw across it, one that changes by turns, the difference
+# of the two, or one over the other.
+MODES = ("beside", "swipe", "blink", "difference", "one")
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,23 @@ class Painting:
         Diameter of a cell's dot in micrometres.
     slide_opacity : float
         How far the H&E steps back, 0 to 1.
-    side_by_side : bool
-        Measured left, predicted right, when both exist.
+    mode : str
+        How two sides are compared, when both exist; one of :data:`MODES`.
     total : bool
         Without a gene: paint each cell's predicted expression of all genes together. It is
         painted on the predicted side only, since measured counts have other genes.
+    percentiles : tuple of float
+        From which to which percentile of the positive values the colours go.
+    limits : Limits, optional
+        Where the user has drawn the limits by hand, for both sides; before ``percentiles``.
+    log : bool
+        Colours go with the logarithm of one plus the value.
+    hide_zeros : bool
+        Cells without expression are not drawn at all; otherwise they are faint.
+    dim_unsure : bool
+        Predicted cells recede the less the model is sure of them.
+    swapped : bool
+        The predicted side comes first: left, or under the cursor's left.
     """
 
     gene: str | None = None
@@ -44,8 +61,14 @@ class Painting:
     shared_limits: bool = True
     size_um: float = 9.0
     slide_opacity: float = 0.55
-    side_by_side: bool = True
+    mode: str = "beside"
     total: bool = False
+    percentiles: tuple[float, float] = (1.0, 99.0)
+    limits: Limits | None = None
+    log: bool = False
+    hide_zeros: bool = False
+    dim_unsure: bool = False
+    swapped: bool = False
 
     @property
     def clusters(self) -> bool:

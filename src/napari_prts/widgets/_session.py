@@ -16,6 +16,7 @@ from napari_prts.viewer.layer_book import ROLE_KEY
 from napari_prts.viewer.readers import SLIDE_KEY, picture_layer
 from napari_prts.viewer.slide_view import SCREEN_KEY
 from napari_prts.widgets._arrivals import Arrivals
+from napari_prts.widgets._brush import Brush
 from napari_prts.widgets._jobs import JobRunner, Task
 from napari_prts.widgets._looking import Looking
 from napari_prts.widgets._other_slide import Answer, ask_about_other_slide
@@ -53,6 +54,8 @@ class Session:
         What is made ready meanwhile, unasked; nothing waits for it.
     looking : Looking
         Keeps :attr:`focus` to what is on screen.
+    brush : Brush
+        What is painted over the tissue, and how.
     """
 
     study_changed = Signal()
@@ -70,6 +73,7 @@ class Session:
         self._saving.timeout.connect(self._autosave)
         self._arrivals: dict[Layer, Arrivals] = {}
         self.looking = Looking(viewer, lambda: self._view)
+        self.brush = Brush(self)
         self.ask: Callable[[Study, Slide], Answer] = ask_about_other_slide
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
