@@ -16,6 +16,7 @@ from napari_prts.features import Encoded, ExtractRequest, Features, FeatureStore
 from napari_prts.features.vit import VitEncoder
 from napari_prts.features.vit_network import VitNetwork
 from napari_prts.features.worklist import Worklist
+from napari_prts.focus import Focus, View
 from napari_prts.jobs import run
 from napari_prts.nuclei import Nuclei
 from napari_prts.slide import Slide, open_slide
@@ -217,3 +218,27 @@ def test_requests_and_features_that_make_no_sense_are_refused() -> None:
     empty = np.empty((2, 3), np.float32)
     with pytest.raises(ModelError, match="one row a nucleus"):
         Features(np.arange(3), empty, empty, "e", "k", 0.5, {})
+
+
+def test_what_vanishes_from_the_store_after_it_was_found_is_encoded(
+    noise_slide: Slide, scattered: Nuclei, tmp_path: Path
+) -> None:
+    """Another window clears the store between the first look at it and the reading."""
+    for encoder in (TINY, "morphology"):
+        request, store = ExtractRequest(encoder, device="cpu"), FeatureStore(tmp_path / encoder[:4])
+        before = run(extract(noise_slide, scattered, request, store))
+        job = extract(noise_slide, scattered, request, store, focus=Focus(View(0, 0, 300, 300)))
+        told: list[int] = []
+        found = None
+        while found is None:
+            try:
+                report = next(job)
+            except StopIteration as stop:
+                found = stop.value
+                break
+            if report.done == len(scattered):
+                store.clear()
+            if report.partial is not None:
+                told.extend(report.partial.ids.tolist())
+        assert np.array_equal(found.matrix, before.matrix)
+        assert sorted(told) == sorted(scattered.ids.tolist()), "each is told once"

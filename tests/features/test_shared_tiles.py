@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from napari_prts.features import ExtractRequest, FeatureStore, extract, load_encoder, tiles_needed
 from napari_prts.features.lattice import Lattice, Waiting
 from napari_prts.features.vit import VitEncoder
+from napari_prts.features.worklist import Worklist
+from napari_prts.focus import Focus, View
 from napari_prts.jobs import run
 from napari_prts.nuclei import Nuclei
 from napari_prts.slide import Slide
@@ -51,7 +53,7 @@ def test_context_is_interpolated_between_the_tiles_around(points):
 @settings(max_examples=50, deadline=None)
 def test_a_nucleus_is_ready_when_the_last_of_its_tiles_is(points, seed):
     lattice = Lattice.of(np.array(points), (900, 700), TILE)
-    waiting, done = Waiting(lattice), np.zeros(len(lattice), bool)
+    waiting, done = Waiting.for_all(lattice), np.zeros(len(lattice), bool)
     told = []
     for tile in np.random.default_rng(seed).permutation(len(lattice)):
         done[tile] = True
@@ -159,3 +161,90 @@ def test_encoders_without_tiles_have_nothing_to_share(
     assert run(extract(noise_slide, scattered, request)).settings["extraction"] == "exact"
     both = tiles_needed(noise_slide, scattered, load_encoder(f"morphology+{TINY}"))
     assert both == tiles_needed(noise_slide, scattered, load_encoder(TINY))
+
+
+class Watching:
+    """Goes through the batches of an encoder while somebody looks at a part of the slide."""
+
+    def __init__(self, encoder: VitEncoder, slide: Slide, nuclei: Nuclei, view: View) -> None:
+        self.focus = Focus(view)
+        work = Worklist(nuclei.centroids, np.arange(len(nuclei)), block=200.0, focus=self.focus)
+        request = ExtractRequest(TINY, device="cpu", tiles="grid", batch=2)
+        self.batches = encoder.encode(slide, nuclei, work, request)
+        self.early: dict[int, np.ndarray] = {}
+        self.whole: dict[int, np.ndarray] = {}
+
+    def step(self) -> bool:
+        batch = next(self.batches, None)
+        if batch is None:
+            return False
+        if batch.early is not None:
+            for place, local in zip(batch.early.positions, batch.early.local, strict=True):
+                assert int(place) not in self.whole, "never after all of it is known"
+                assert int(place) not in self.early, "and once"
+                self.early[int(place)] = local
+        for place, local in zip(batch.positions, batch.local, strict=True):
+            self.whole[int(place)] = local
+        return True
+
+
+@pytest.fixture
+def dense() -> Nuclei:
+    return Nuclei.from_polygons(
+        [octagon(r, c) for r in range(9, 499, 12) for c in range(9, 690, 12)]
+    )
+
+
+def test_half_of_the_tiles_show_the_view_before_the_other_half_comes(
+    noise_slide: Slide, dense: Nuclei, tiny: VitEncoder
+) -> None:
+    view = View(100.0, 150.0, 200.0, 250.0)
+    seen = Watching(tiny, noise_slide, dense, view)
+    in_view = set(np.flatnonzero(view.holds(dense.centroids)).tolist())
+    while not in_view <= set(seen.early) | set(seen.whole):
+        assert seen.step()
+    waiting = in_view - set(seen.whole)
+    assert len(waiting) > len(in_view) / 4, "all are shown before all is known"
+    assert set(seen.early) <= in_view, "nobody looks at the others"
+    while seen.step():
+        pass
+    assert set(seen.whole) == set(range(len(dense)))
+    alone = encode(tiny, noise_slide, dense, tiles="grid")[:, tiny.context_size :]
+    whole = np.array([seen.whole[place] for place in range(len(dense))])
+    assert np.array_equal(whole, alone), "what is kept is the same to the bit"
+    early = np.array([seen.early[place] for place in sorted(seen.early)])
+    kept = whole[sorted(seen.early)]
+    assert np.isfinite(early).all()
+    likeness = np.sum(early * kept, axis=1) / np.linalg.norm(early, axis=1)
+    assert np.median(likeness / np.linalg.norm(kept, axis=1)) > 0.8
+
+
+def test_who_looks_elsewhere_is_served_before_the_other_half(
+    noise_slide: Slide, dense: Nuclei, tiny: VitEncoder
+) -> None:
+    seen = Watching(tiny, noise_slide, dense, View(0.0, 0.0, 150.0, 150.0))
+    for _ in range(4):
+        seen.step()
+    other = View(300.0, 450.0, 120.0, 120.0)
+    seen.focus.look_at(other)
+    there = set(np.flatnonzero(other.holds(dense.centroids)).tolist())
+    steps = 0
+    while not there <= set(seen.early) | set(seen.whole):
+        assert seen.step()
+        steps += 1
+    tiles = tiles_needed(noise_slide, dense, tiny)
+    assert tiles is not None
+    assert steps < tiles.grid / 4
+    while seen.step():
+        pass
+    assert set(seen.whole) == set(range(len(dense))), "and nobody is forgotten"
+
+
+@given(points=places)
+@settings(max_examples=100, deadline=None)
+def test_the_dark_tiles_around_a_nucleus_lie_on_a_diagonal(points):
+    lattice = Lattice.of(np.array(points), (900, 700), TILE)
+    around = lattice.dark[lattice.around]
+    four = np.array([len(set(tiles)) == 4 for tiles in lattice.around.tolist()])
+    assert (around[four].sum(axis=1) == 2).all()
+    assert (around[four, 0] == around[four, 3]).all()

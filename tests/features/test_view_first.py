@@ -37,10 +37,12 @@ def test_what_is_told_on_the_way_is_the_result(
     assert np.array_equal(watched.matrix, without.matrix), "to the last bit"
     parts = told(reports)
     ids = np.concatenate([part.ids for part in parts])
-    assert sorted(ids) == sorted(scattered.ids), "each nucleus once"
-    rows = scattered.positions_of(ids)
-    partial = np.concatenate([part.matrix for part in parts])
-    np.testing.assert_allclose(partial, without.matrix[rows], rtol=1e-4, atol=1e-4)
+    # What was told last of each: of shared tiles, half of them tell something first.
+    last = {int(id_): place for place, id_ in enumerate(ids)}
+    assert sorted(last) == sorted(scattered.ids)
+    assert len(ids) == len(last) or (tiles == "grid" and encoder == TINY), "others once"
+    partial = np.concatenate([part.matrix for part in parts])[[last[int(i)] for i in scattered.ids]]
+    np.testing.assert_allclose(partial, without.matrix, rtol=1e-4, atol=1e-4)
 
 
 def test_the_view_is_told_first_and_then_the_one_that_the_user_pans_to(

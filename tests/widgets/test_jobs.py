@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,7 @@ from napari_prts.widgets import open_workspace
 from napari_prts.widgets._job_line import JobLine, duration
 from napari_prts.widgets._jobs import JobRunner, Task
 from napari_prts.widgets._pace import Pace
+from napari_prts.widgets._triton import _mesa_has_llvm as mesa_has_llvm
 from napari_prts.widgets._triton import without_triton
 
 
@@ -394,7 +396,8 @@ def test_reports_come_in_order_and_none_after_the_end(
     assert told == [*range(1, 31), "done"]
 
 
-def test_triton_is_kept_out_only_while_jobs_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_triton_is_kept_out_while_jobs_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_prts.widgets._triton._mesa_has_llvm", lambda: False)
     monkeypatch.delitem(sys.modules, "triton", raising=False)
     with without_triton():
         with without_triton(), pytest.raises(ImportError):
@@ -406,3 +409,19 @@ def test_triton_is_kept_out_only_while_jobs_run(monkeypatch: pytest.MonkeyPatch)
     with without_triton():
         assert sys.modules["triton"] is there
     assert sys.modules["triton"] is there
+
+
+def test_where_mesa_has_loaded_its_llvm_triton_stays_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    maps = tmp_path / "maps"
+    maps.write_text("7f00-7f01 r-xp 0 08:01 12 /usr/lib/x86_64-linux-gnu/libLLVM-15.so.1\n")
+    assert mesa_has_llvm(maps)
+    maps.write_text("7f00-7f01 r-xp 0 08:01 12 /usr/lib/libGLX_nvidia.so.550\n")
+    assert not mesa_has_llvm(maps)
+    assert not mesa_has_llvm(tmp_path / "nowhere")
+    monkeypatch.setattr("napari_prts.widgets._triton._mesa_has_llvm", lambda: True)
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    with without_triton():
+        pass
+    assert sys.modules["triton"] is None

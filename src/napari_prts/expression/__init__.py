@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_prts.expression.predict_request import PredictRequest
     from napari_prts.expression.predicted_cells import PredictedCells
     from napari_prts.expression.prediction import predict
-    from napari_prts.expression.predictor import Predictor
+    from napari_prts.expression.predictor import Predictor, PredictorShelf
     from napari_prts.expression.requests import TrainRequest
     from napari_prts.expression.sections import Section
     from napari_prts.expression.similarity import unlike_words
@@ -39,6 +39,7 @@ _PUBLIC = {
     "PredictRequest": "predict_request",
     "PredictedCells": "predicted_cells",
     "Predictor": "predictor",
+    "PredictorShelf": "predictor",
     "PrtsNetwork": "network",
     "Section": "sections",
     "SplitPlan": "splitting",
@@ -64,6 +65,7 @@ __all__ = [
     "PredictRequest",
     "PredictedCells",
     "Predictor",
+    "PredictorShelf",
     "PrtsNetwork",
     "Section",
     "SplitPlan",

@@ -31,12 +31,16 @@ class Encoded:
         ``stored_context_size``, which may be 0.
     remark : str
         What the user should know, such as that memory was short.
+    early : Encoded, optional
+        Other nuclei, of which something is known: to be shown until all of it is, and
+        never kept.
     """
 
     positions: NDArray[np.int64]
     local: NDArray[np.float32]
     context: NDArray[np.float32]
     remark: str = ""
+    early: Encoded | None = None
 
 
 class Encoder(Protocol):

@@ -69,7 +69,9 @@ def extract(
         In nuclei, those found in the store included; the note names the encoder and
         the device. Of encoders side by side each has an equal share of the nuclei. With
         a focus ``partial`` is the :class:`~napari_prts.features.Features` of nuclei
-        that have become known, each nucleus once, or None.
+        that have become known, each nucleus once, or None. Of an encoder alone that looks
+        at shared tiles, nuclei in view are told twice: first as far as half of their tiles
+        say.
 
     Returns
     -------
@@ -138,8 +140,12 @@ class _Extraction:
                 while (part := self._least_done()) is not None:
                     if part.step():
                         yield self._progress(self._news())
+            for part in self._parts:
+                part.read()
+            told = self._chunks(known & self._settled())
+            self._told[known & ~self._settled()] = False
             while True:
-                chunk = known.take(_CHUNK)
+                chunk = told.take(_CHUNK)
                 if len(chunk):
                     yield self._progress(chunk)
                 if (part := self._least_done()) is not None:
@@ -167,12 +173,15 @@ class _Extraction:
     def _missing(self) -> int:
         return max(len(self._nuclei) - part.done for part in self._parts)
 
-    def _known(self) -> Worklist:
-        """What the store had, to be told while the rest is encoded; nothing if nobody looks."""
-        told = self._settled() if self._focus is not None else self._told
-        self._told |= told
+    def _known(self) -> NDArray[np.bool_]:
+        """What the store has, to be told while the rest is encoded; nothing if nobody looks."""
+        known = self._settled() if self._focus is not None else np.zeros_like(self._told)
+        self._told |= known
+        return known
+
+    def _chunks(self, known: NDArray[np.bool_]) -> Worklist:
         side = self._parts[0].block_px
-        return Worklist(self._nuclei.centroids, np.flatnonzero(told), side, focus=self._focus)
+        return Worklist(self._nuclei.centroids, np.flatnonzero(known), side, focus=self._focus)
 
     def _settled(self) -> NDArray[np.bool_]:
         settled: NDArray[np.bool_] = np.logical_and.reduce([p.settled() for p in self._parts])
@@ -192,4 +201,8 @@ class _Extraction:
         partial = None
         if rows is not None and len(rows):
             partial = self._joined([part.features_of(rows) for part in self._parts])
+        early = self._parts[0].early if len(self._parts) == 1 else None
+        if early is not None:
+            partial = early if partial is None else Features.concatenate([early, partial])
+            self._parts[0].early = None
         return Progress(done, len(self._nuclei), "nuclei", note, partial)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_prts.errors import ModelError
 from napari_prts.features.encoder import Encoded, Encoder
 from napari_prts.features.request import EXACT, ExtractRequest
+from napari_prts.features.rows import Rows
 from napari_prts.features.settled import Settled
 from napari_prts.features.table import Features
 from napari_prts.features.tiles import BLOCK
@@ -19,14 +18,10 @@ from napari_prts.features.worklist import Worklist
 from napari_prts.nuclei import Source
 
 if TYPE_CHECKING:
-    from napari_prts.features.store import FeatureStore, FeatureTable
+    from napari_prts.features.store import FeatureStore
     from napari_prts.focus import Focus
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
-
-# A killed process loses no more than this.
-_KEEP_ROWS = 256
-_KEEP_AFTER_S = 2.0
 
 
 def extraction_settings(
@@ -73,6 +68,8 @@ class Part:
         Whether there is nothing left to encode.
     block_px : float
         Side of a block of work in level-0 pixels.
+    early : Features or None
+        Nuclei of which the last batch has told something, to be shown until all is known.
     """
 
     def __init__(
@@ -85,26 +82,39 @@ class Part:
         focus: Focus | None,
     ) -> None:
         slide_mpp = slide.require_mpp()
-        self._nuclei, self._encoder = nuclei, encoder
+        self._slide, self._nuclei, self._encoder = slide, nuclei, encoder
+        self._request, self._focus = request, focus
         self._settings = extraction_settings(encoder, slide_mpp, request)
+        self.early: Features | None = None
         self._where, self._remark = f"{encoder.name} on {encoder.where(request)}", ""
-        self._rows = _Rows(nuclei, encoder, slide.fingerprint, self._settings, store)
+        self._rows = Rows(nuclei, encoder, slide.fingerprint, self._settings, store)
         self._centroids_um = nuclei.centroids * np.float32(slide_mpp)
         self._settled = Settled(self._centroids_um, encoder.reach_um)
+        self.block_px = BLOCK * encoder.mpp / slide_mpp
+        self._batches = self._encoding()
+
+    def _encoding(self) -> Generator[Encoded, None, None]:
+        """Begin with what is missing now."""
+        nuclei, encoder = self._nuclei, self._encoder
         missing = self._rows.missing()
         self.done, self.ended = len(nuclei) - len(missing), not len(missing)
-        to_level_0 = encoder.mpp / slide_mpp
-        self.block_px = BLOCK * to_level_0
         work = Worklist(
             nuclei.centroids,
             missing,
             self.block_px,
             # Tiles are read by the block that their corner lies in.
-            encoder.tile / 2 * to_level_0,
-            focus,
+            encoder.tile / 2 * encoder.mpp / self._slide.require_mpp(),
+            self._focus,
             np.isin(nuclei.sources, (Source.MANUAL, Source.EDITED)),
         )
-        self._batches: Generator[Encoded, None, None] = encoder.encode(slide, nuclei, work, request)
+        return encoder.encode(self._slide, nuclei, work, self._request)
+
+    def read(self) -> None:
+        """Read what the store has; what is no longer there is encoded after all."""
+        self._rows.read()
+        if len(self._rows.missing()) != len(self._nuclei) - self.done:
+            self._batches.close()
+            self._batches = self._encoding()
 
     @property
     def note(self) -> str:
@@ -118,6 +128,11 @@ class Part:
             self.ended = True
             return False
         self._rows.add(encoded)
+        early = encoded.early
+        self.early = None
+        if early is not None and np.isfinite(early.local).all():
+            ids = self._nuclei.ids[early.positions]
+            self.early = self._table(ids, early.local, early.context)
         self._remark = encoded.remark or self._remark
         self.done += len(encoded.positions)
         return True
@@ -141,6 +156,7 @@ class Part:
         """Rows of nuclei that are settled."""
         rows = self._rows
         some = self._settled.with_neighbours(positions, rows.found)
+        rows.require(some)
         local = rows.local[some]
         context = self._encoder.context_of(local, rows.context[some], self._centroids_um[some])
         count = len(positions)
@@ -151,57 +167,3 @@ class Part:
     ) -> Features:
         encoder = self._encoder
         return Features(ids, local, context, encoder.name, encoder.key, encoder.mpp, self._settings)
-
-
-class _Rows:
-    """Features of all nuclei, filled from the store and then batch by batch."""
-
-    def __init__(
-        self,
-        nuclei: Nuclei,
-        encoder: Encoder,
-        fingerprint: str,
-        settings: dict[str, Any],
-        store: FeatureStore | None,
-    ) -> None:
-        self._hashes: NDArray[np.str_] = nuclei.hashes
-        self._encoder = encoder.name
-        self._table: FeatureTable | None = None
-        sizes = (encoder.local_size, encoder.stored_context_size)
-        if store is None:
-            self.found = np.zeros(len(nuclei), dtype=np.bool_)
-            self.local, self.context = (
-                np.zeros((len(nuclei), size), dtype=np.float32) for size in sizes
-            )
-        else:
-            self._table = store.table(fingerprint, encoder.key, settings, *sizes)
-            self.found, self.local, self.context = self._table.get(self._hashes)
-        self._waiting: list[NDArray[np.int64]] = []
-        self._kept_at = time.monotonic()
-
-    def missing(self) -> NDArray[np.int64]:
-        """Positions of nuclei that must be encoded."""
-        return np.flatnonzero(~self.found)
-
-    def add(self, encoded: Encoded) -> None:
-        """Take a batch in, and keep it in the store with others soon."""
-        if not (np.isfinite(encoded.local).all() and np.isfinite(encoded.context).all()):
-            raise ModelError(
-                f"Encoder {self._encoder} gives values that are not finite: its weights are "
-                "damaged. Get them again."
-            )
-        self.local[encoded.positions] = encoded.local
-        self.context[encoded.positions] = encoded.context
-        self.found[encoded.positions] = True
-        self._waiting.append(encoded.positions)
-        rows = sum(len(positions) for positions in self._waiting)
-        if rows >= _KEEP_ROWS or time.monotonic() - self._kept_at > _KEEP_AFTER_S:
-            self.keep()
-
-    def keep(self) -> None:
-        """Write what waits to the store."""
-        if self._table is not None and any(len(some) for some in self._waiting):
-            where = np.concatenate(self._waiting)
-            self._table.put(self._hashes[where], self.local[where], self.context[where])
-        self._waiting = []
-        self._kept_at = time.monotonic()

@@ -102,6 +102,13 @@ class FeatureTable:
                 # _look_up has put it aside, or another process has merged it into a new one.
                 continue
 
+    def has(self, hashes: NDArray[np.str_]) -> NDArray[np.bool_]:
+        """Tell which nuclei are in the table, without reading their features, shape (n,)."""
+        wanted = pack_hashes(hashes)
+        mark_used(self.folder)
+        self._refresh()
+        return self._find(wanted)[0]
+
     def put(
         self,
         hashes: NDArray[np.str_],
@@ -152,10 +159,7 @@ class FeatureTable:
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
         local = np.zeros((len(wanted), self._sizes[0]), dtype=np.float32)
         context = np.zeros((len(wanted), self._sizes[1]), dtype=np.float32)
-        if not len(self._hashes):
-            return np.zeros(len(wanted), dtype=np.bool_), local, context
-        at = np.minimum(np.searchsorted(self._hashes, wanted), len(self._hashes) - 1)
-        found = self._hashes[at] == wanted
+        found, at = self._find(wanted)
         for number in np.unique(self._where[at[found], 0]):
             here = np.flatnonzero(found & (self._where[at, 0] == number))
             segment = self._segments[number]
@@ -165,6 +169,13 @@ class FeatureTable:
                 self._put_aside(segment, error)
                 raise
         return found, local, context
+
+    def _find(self, wanted: NDArray[np.bytes_]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+        """Which are there, and where in the index."""
+        if not len(self._hashes):
+            return np.zeros(len(wanted), np.bool_), np.zeros(len(wanted), np.intp)
+        at = np.minimum(np.searchsorted(self._hashes, wanted), len(self._hashes) - 1)
+        return self._hashes[at] == wanted, at
 
     def _refresh(self) -> None:
         """Read the index again if segments have come or gone."""

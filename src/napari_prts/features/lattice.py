@@ -42,12 +42,15 @@ class Lattice:
         Their shares in its context; they add up to 1.
     pairs : ndarray of int64, shape (p, 2)
         Each nucleus with each of its tiles once, by tile.
+    dark : ndarray of bool, shape (m,)
+        Tiles of one colour of a chessboard.
     """
 
     corners: Ints
     around: Ints
     weights: NDArray[np.float32]
     pairs: Ints
+    dark: NDArray[np.bool_]
 
     @classmethod
     def of(cls, places: NDArray[np.floating], shape: tuple[float, float], tile: int) -> Lattice:
@@ -85,6 +88,7 @@ class Lattice:
             index,
             (down * right).astype(np.float32),
             pairs,
+            cells.sum(axis=1) % 2 == 0,
         )
 
     def __len__(self) -> int:
@@ -92,8 +96,7 @@ class Lattice:
 
     def by_tile(self) -> list[Ints]:
         """Nuclei that have each tile among theirs."""
-        edges = np.searchsorted(self.pairs[:, 1], np.arange(1, len(self)))
-        return np.split(self.pairs[:, 0], edges) if len(self) else []
+        return nuclei_by_tile(self.pairs, len(self))
 
     def context(self, rows: Ints, seen: NDArray[np.float32]) -> NDArray[np.float32]:
         """Interpolate the context of some nuclei.
@@ -129,13 +132,20 @@ class Waiting:
 
     Parameters
     ----------
-    lattice : Lattice
-        The plan.
+    pairs : ndarray of int64, shape (p, 2)
+        Each nucleus with each tile that it waits for, by tile.
+    nuclei, tiles : int
+        How many there are.
     """
 
-    def __init__(self, lattice: Lattice) -> None:
-        self._left = np.bincount(lattice.pairs[:, 0], minlength=len(lattice.around))
-        self._members = lattice.by_tile()
+    def __init__(self, pairs: Ints, nuclei: int, tiles: int) -> None:
+        self._left = np.bincount(pairs[:, 0], minlength=nuclei)
+        self._members = nuclei_by_tile(pairs, tiles)
+
+    @classmethod
+    def for_all(cls, lattice: Lattice) -> Waiting:
+        """Wait for all tiles of a lattice."""
+        return cls(lattice.pairs, len(lattice.around), len(lattice))
 
     def finish(self, tiles: Ints) -> Ints:
         """Tell that tiles are done; give the nuclei that wait for no other now."""
@@ -145,3 +155,9 @@ class Waiting:
             self._left[members] -= 1
             ready.append(members[self._left[members] == 0])
         return np.concatenate(ready) if ready else np.empty(0, np.int64)
+
+
+def nuclei_by_tile(pairs: Ints, tiles: int) -> list[Ints]:
+    """Nuclei of each tile, of pairs (nucleus, tile) that are ordered by tile."""
+    edges = np.searchsorted(pairs[:, 1], np.arange(1, tiles))
+    return np.split(pairs[:, 0], edges) if tiles else []

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_prts.features.encoder import Encoded, Encoder
+from napari_prts.features.first_look import Early, FirstLook
 from napari_prts.features.lattice import Lattice, Waiting, well_inside
+from napari_prts.features.tile_order import TileOrder
 from napari_prts.features.tiles import TileReader, Tiles, tile_corners, to_encoder_pixels
 from napari_prts.features.tokens import local_features, token_mask, token_weights
 from napari_prts.pipeline import Step
@@ -47,6 +49,8 @@ class _Read:
         Tokens of each nucleus.
     weights : ndarray of float32, shape (t,), optional
         Of each token; None if all are equal.
+    guests : int
+        The last so many of the members lie too near to the border to count.
     """
 
     tiles: Tiles
@@ -55,6 +59,7 @@ class _Read:
     patches: Ints
     counts: Ints
     weights: NDArray[np.float32] | None = None
+    guests: int = 0
 
 
 class OwnTiles:
@@ -114,14 +119,23 @@ class SharedTiles:
         work: Worklist,
         network: VitNetwork,
     ) -> None:
-        self._work, self._network, self._positions = work, network, work.positions
+        self._network, self._positions = network, work.positions
         centroids, self._encoder = nuclei.centroids[self._positions], encoder
         self._places = to_encoder_pixels(centroids, slide.require_mpp(), encoder.mpp)
         self._lattice = lattice_under(encoder, slide, centroids)
-        self._row = np.full(len(nuclei), -1)
-        self._row[self._positions] = np.arange(len(self._positions))
+        row = np.full(len(nuclei), -1)
+        row[self._positions] = np.arange(len(self._positions))
+        self._margin = well_inside(encoder.tile, encoder.patch)
+        self._first: FirstLook | None = None
+        if work.view is not None:
+            self._first = FirstLook(
+                self._lattice, self._places, encoder.tile, self._margin, encoder.local_size
+            )
+        middles = self._lattice.corners + encoder.tile / 2
+        middles = middles * encoder.mpp / slide.require_mpp()
+        self._order = TileOrder(work, row, centroids, self._lattice, middles, self._first)
         self._reader = TileReader(slide, self._lattice.corners, encoder.mpp, encoder.tile)
-        self._waiting, self._members = Waiting(self._lattice), self._lattice.by_tile()
+        self._waiting, self._members = Waiting.for_all(self._lattice), self._lattice.by_tile()
         # A few numbers of single precision add up exactly, whatever their order.
         self._local = np.zeros((len(self._positions), encoder.local_size), np.float64)
         self._seen = np.zeros(len(self._positions), np.int64)
@@ -129,20 +143,9 @@ class SharedTiles:
 
     def batches(self, size: int) -> Iterator[Ints]:
         """Tiles to look at together: those that the next nuclei need."""
-        asked = np.zeros(len(self._lattice), np.bool_)
-        batch: list[int] = []
         sizes = chain(_FIRST, repeat(size))
-        wanted = min(size, next(sizes))
-        while len(positions := self._work.take(1)):
-            for tile in np.unique(self._lattice.around[self._row[positions]]):
-                if not asked[tile]:
-                    asked[tile] = True
-                    batch.append(int(tile))
-            while len(batch) >= wanted:
-                yield np.array(batch[:wanted])
-                batch, wanted = batch[wanted:], min(size, next(sizes))
-        if batch:
-            yield np.array(batch)
+        while len(tiles := self._order.take(min(size, next(sizes)))):
+            yield tiles
 
     def steps(self, readers: int) -> Sequence[Step]:
         """What is done with a batch."""
@@ -152,16 +155,28 @@ class SharedTiles:
     def _read(self, tiles: Ints) -> _Read:
         """Tiles, with the tokens around the nuclei that lie well inside."""
         read, encoder = self._reader.read(tiles), self._encoder
-        owner = np.repeat(np.arange(len(tiles)), [len(self._members[tile]) for tile in tiles])
-        rows = np.concatenate([self._members[tile] for tile in tiles])
+        owner, rows = self._by_tile(tiles, [self._members[tile] for tile in tiles])
         centres = self._places[rows] - read.corners[owner]
-        margin = well_inside(encoder.tile, encoder.patch)
-        inside = ((centres >= margin) & (centres <= encoder.tile - margin)).all(axis=1)
+        low, high = self._margin, encoder.tile - self._margin
+        inside = ((centres >= low) & (centres <= high)).all(axis=1)
         rows, owner, centres = rows[inside], owner[inside], centres[inside]
+        guests = 0
+        if self._first is not None:
+            host, extra = self._by_tile(tiles, [self._first.guests(int(tile)) for tile in tiles])
+            moved = np.clip(self._places[extra] - read.corners[host], low, high)
+            rows, owner = np.append(rows, extra), np.append(owner, host)
+            centres, guests = np.concatenate((centres, moved)), len(extra)
         weights = token_weights(centres, encoder.grid, encoder.patch)
         which, patches = np.nonzero(weights)
         counts = np.bincount(which, minlength=len(rows))
-        return _Read(read, rows, owner[which], patches, counts, weights[which, patches])
+        owner, weights = owner[which], weights[which, patches]
+        return _Read(read, rows, owner, patches, counts, weights, guests)
+
+    @staticmethod
+    def _by_tile(tiles: Ints, members: Sequence[Ints]) -> tuple[Ints, Ints]:
+        """Nuclei of several tiles: number of the tile in the batch, and row of each."""
+        owner = np.repeat(np.arange(len(tiles)), [len(some) for some in members])
+        return owner, np.concatenate(members)
 
     def _look(self, read: _Read) -> tuple[_Read, NDArray[np.float32], NDArray[np.float32]]:
         tokens, context = self._network.look(read.tiles.pixels, read.owner, read.patches)
@@ -169,17 +184,29 @@ class SharedTiles:
 
     def _settle(self, found: tuple[_Read, NDArray[np.float32], NDArray[np.float32]]) -> Encoded:
         read, local, context = found
-        np.add.at(self._local, read.members, local)
-        np.add.at(self._seen, read.members, 1)
-        self._context[read.tiles.positions] = context
-        rows = self._waiting.finish(read.tiles.positions)
+        tiles, own = read.tiles.positions, len(read.members) - read.guests
+        np.add.at(self._local, read.members[:own], local[:own])
+        np.add.at(self._seen, read.members[:own], 1)
+        self._context[tiles] = context
+        rows, early = self._waiting.finish(tiles), None
+        if self._first is not None:
+            self._first.keep(read.members[own:], local[own:])
+            early = self._first.seen(
+                tiles, rows, self._order.in_view, self._local, self._seen, self._context
+            )
         means = self._local[rows] / self._seen[rows, None]
         return Encoded(
             self._positions[rows],
             means.astype(np.float32),
             self._lattice.context(rows, self._context),
             self._network.remark,
+            self._shown(early),
         )
+
+    def _shown(self, early: Early | None) -> Encoded | None:
+        if early is None:
+            return None
+        return Encoded(self._positions[early.rows], early.local, early.context)
 
 
 def lattice_under(encoder: Encoder, slide: Slide, centroids: NDArray[np.floating]) -> Lattice:

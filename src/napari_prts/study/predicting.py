@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_prts.errors import ExpressionError
-from napari_prts.expression import Predictor, PredictRequest, load_bundle
+from napari_prts.expression import PredictorShelf, PredictRequest, load_bundle
 from napari_prts.expression import predict as predict_expression
 from napari_prts.features import ExtractRequest, FeatureStore, extract
 from napari_prts.jobs import Job, Progress
@@ -60,6 +60,7 @@ def predict_job(
     store: FeatureStore,
     focus: Focus | None = None,
     shelf: EncoderShelf | None = None,
+    predictors: PredictorShelf | None = None,
 ) -> Job[AnnData]:
     """Encode the nuclei that the store does not hold, then predict all of them.
 
@@ -78,6 +79,8 @@ def predict_job(
         meanwhile. The result is the same.
     shelf : EncoderShelf, optional
         Where the encoder may be loaded already.
+    predictors : PredictorShelf, optional
+        Where the model may be ready already.
 
     Yields
     ------
@@ -111,7 +114,10 @@ def predict_job(
         tiles=request.tiles or bundle.tiles,
         precision=request.precision,
     )
-    ready = Predictor(bundle, PredictRequest(device=request.device, precision=request.precision))
+    predictors = predictors or PredictorShelf()
+    ready = predictors.get(
+        bundle, PredictRequest(device=request.device, precision=request.precision)
+    )
     encoding = extract(slide, nuclei, wanted, store, focus, shelf)
     if focus is not None:
         encoding = _shown(encoding, EarlyCells(ready, slide))

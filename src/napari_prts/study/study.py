@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from napari_prts.analysis import Agreement
-    from napari_prts.expression import ModelBundle
+    from napari_prts.expression import ModelBundle, PredictorShelf
     from napari_prts.features import EncoderShelf
     from napari_prts.nuclei import Nuclei
 
@@ -91,6 +91,13 @@ class Study(StudyState):
 
         return EncoderShelf()
 
+    @cached_property
+    def predictors(self) -> PredictorShelf:
+        """The model that is ready to predict."""
+        from napari_prts.expression import PredictorShelf
+
+        return PredictorShelf()
+
     def train(
         self,
         encoder: str = "morphology",
@@ -146,7 +153,14 @@ class Study(StudyState):
         if self.model is None:
             raise ExpressionError("No model chosen: give a model folder, or train one first.")
         request = PredictionRequest(self.model, **options)
-        job = predict_job(self.slide, self.nuclei, request, self.store, shelf=self.encoders)
+        job = predict_job(
+            self.slide,
+            self.nuclei,
+            request,
+            self.store,
+            shelf=self.encoders,
+            predictors=self.predictors,
+        )
         predicted = run(job, report)
         self.set_predicted(predicted)
         return predicted

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Milliseconds from a correction to the new prediction: two corrections in quick succession
 # are taken together, one is shown within a second.
-_AFTER_CORRECTION = 150
+_AFTER_CORRECTION = 80
 # Milliseconds without further cells until the last that came are painted: the view paints
 # some five times a second by itself, but only when cells come.
 _AFTER_ARRIVAL = 250
@@ -127,7 +127,9 @@ class Predicting:
             from napari_prts.study.predicting import PredictionRequest, predict_job
 
             request = PredictionRequest(model, device=how.device, tiles=how.tiles)
-            return predict_job(slide, nuclei, request, store, focus, study.encoders)
+            return predict_job(
+                slide, nuclei, request, store, focus, study.encoders, study.predictors
+            )
 
         turn = self._turn = object()
 
