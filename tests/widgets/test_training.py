@@ -148,9 +148,11 @@ def test_settings_reach_the_training(section: TrainingSection) -> None:
     section.loss.setCurrentText("the authors' scripts'")
     section.standardise.setCurrentText("each section's own")
     section.seed.setValue(7)
+    section.tiles.setCurrentText("Shared")
     request = section._request().training
     assert (request.use, request.loss, request.standardise) == ("local", "focal", "section")
     assert request.seed == 7
+    assert section._request().tiles == "grid"
 
 
 def test_a_saved_study_trains_too(

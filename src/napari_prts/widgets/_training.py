@@ -38,6 +38,7 @@ ENCODERS = ("morphology", "texture", "unet", "morphology+texture", "hipt-vit256"
 _LOSSES = {"the paper's": "paper", "the authors' scripts'": "focal"}
 _USES = {"nucleus and surroundings": "both", "nucleus alone": "local", "surroundings": "global"}
 _STANDARDISE = {"all training cells": "all", "each section's own": "section"}
+_TILES = {"One for each nucleus": "exact", "Shared": "grid"}
 
 
 class TrainingSection(QWidget):
@@ -98,6 +99,11 @@ class TrainingSection(QWidget):
             "Features by mean and spread of all training cells, or of each section's own nuclei, "
             "which evens out stain and scanner",
         )
+        self.tiles = _choice(
+            _TILES,
+            "What a vision transformer looks at: a tile around each nucleus, as in the paper, or "
+            "shared tiles, many times quicker. The model is then used so, too.",
+        )
         self.add_button = button(
             "Add a section…", "A study saved with its measured counts: both slides train one model"
         )
@@ -112,6 +118,7 @@ class TrainingSection(QWidget):
             ("Look at", self.use),
             ("Loss", self.loss),
             ("Standardise by", self.standardise),
+            ("Tiles", self.tiles),
         ):
             form.addRow(name, widget)
         layout.addLayout(form)
@@ -191,6 +198,7 @@ class TrainingSection(QWidget):
 
         return StudyTrainRequest(
             encoder=self.encoder.currentText().strip(),
+            tiles=self.tiles.currentData(),
             training=TrainRequest(
                 epochs=self.epochs.value(),
                 seed=self.seed.value(),
