@@ -16,10 +16,10 @@ DEMO_OUTPUT ?= demo-output
 TEST_WORKERS ?= 2
 PYTEST_ARGS ?=
 
-.PHONY: help demo test lint bench setup clean distclean
+.PHONY: help demo test lint bench docs-pictures setup clean distclean
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: setup ## The main job on the embedded slide, results in DEMO_OUTPUT (demo-output)
 	@$(BIN)/napari-prts demo -o "$(DEMO_OUTPUT)"
@@ -49,6 +49,9 @@ bench: setup ## Every benchmark, one ratio a line against its baseline
 		tools/screen.sh $(BIN)/python "$$script" || status=1; \
 	done; \
 	exit $$status
+
+docs-pictures: setup ## Walk through the window and take the pictures of the documents
+	@tools/screen.sh $(BIN)/python tools/docs_pictures.py
 
 setup: ## Virtual environment, system libraries, package; skipped when already there
 	@tools/setup.sh

@@ -133,7 +133,6 @@ def arrange(viewer: Viewer, output: Path) -> Workspace:
     workspace = open_workspace(viewer)
     workspace.session.show(study)
     workspace.tabs.setCurrentWidget(workspace.explore)
-    workspace.explore.gene.genes.search.setText(best_gene(study))
     workspace.explore.gene.paint_gene(best_gene(study))
     return workspace
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,7 +60,8 @@ def write_h5ad(table: AnnData, path: Path | str) -> Path:
     Parameters
     ----------
     table : AnnData
-        What to write; it is not changed.
+        What to write; it is not changed. In the file ``uns`` holds what every reader of
+        .h5ad reads, see :func:`plain`.
     path : path
         Where; the ending should be .h5ad.
 
@@ -76,12 +78,45 @@ def write_h5ad(table: AnnData, path: Path | str) -> Path:
     path = Path(path)
     try:
         with written_aside(path) as aside:
+            table = _with_plain_uns(table)
             # The lowest level is nearly as small as the highest on counts, and far quicker.
             table.write_h5ad(aside, compression="gzip", compression_opts=1)
     # Disks and h5py raise OSError, anndata its own kinds for what an .h5ad cannot hold.
     except Exception as error:
         raise ExpressionError(f"{path} cannot be written ({_first_line(error)}).") from error
     return path
+
+
+def plain(value: Any) -> Any:
+    """Return a value of ``uns`` in the kinds that every reader of .h5ad reads.
+
+    Parameters
+    ----------
+    value : object
+        Also nested.
+
+    Returns
+    -------
+    object
+        Tuples become lists, keys text, and what is None is left out: anndata before 0.12
+        reads no None, R and CELLxGENE neither.
+    """
+    if isinstance(value, Mapping):
+        kept = {str(key): plain(each) for key, each in value.items()}
+        return {key: each for key, each in kept.items() if each is not None}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value if each is not None]
+    return value
+
+
+def _with_plain_uns(table: AnnData) -> AnnData:
+    from anndata import AnnData
+
+    parts = {name: dict(getattr(table, name)) for name in ("obsm", "varm", "layers")}
+    pairs = {name: dict(getattr(table, name)) for name in ("obsp", "varp")}
+    made = AnnData(table.X, table.obs, table.var, plain(table.uns), **parts, **pairs)
+    made.raw = table.raw
+    return made
 
 
 def _check_hdf5(path: Path) -> None:

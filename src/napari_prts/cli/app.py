@@ -11,6 +11,7 @@ from napari_prts.cli import (
     batch_command,
     convert_command,
     evaluate_command,
+    export_commands,
     machine_commands,
     measure_command,
     model_commands,
@@ -42,11 +43,14 @@ for command in (
     model_commands.predict,
     evaluate_command.evaluate,
     model_commands.cluster,
+    export_commands.figure,
+    export_commands.export,
     batch_command.batch,
     machine_commands.demo,
     machine_commands.doctor,
 ):
     app.command()(command)
+app.command("open")(export_commands.open_window)
 
 
 @app.callback()

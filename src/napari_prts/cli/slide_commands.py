@@ -36,7 +36,7 @@ def info(slide: SlideArgument, mpp: MppOption = None) -> None:
     typer.echo("{\n" + ",\n".join(lines) + "\n}")
 
 
-def _region(text: str) -> Region:
+def read_region(text: str) -> Region:
     """Read ``ROW,COL,H,W`` in level-0 pixels."""
     try:
         row, column, height, width = (float(part) for part in text.split(","))
@@ -78,7 +78,7 @@ def segment(
 
     Writes GeoJSON, which QuPath reads too.
     """
-    part = None if region is None else _region(region)
+    part = None if region is None else read_region(region)
     check_output_file(output, (".geojson", ".json"), [slide, Path(model)])
 
     from napari_prts.errors import NucleiError

@@ -14,7 +14,7 @@ from napari_prts.cli.inputs import (
     SlideArgument,
     open_with_nuclei,
 )
-from napari_prts.cli.slide_commands import _region
+from napari_prts.cli.slide_commands import read_region
 from napari_prts.cli.terminal import Stopwatch, counted, note, progress_bar, wrote
 
 
@@ -69,7 +69,7 @@ def tune(
     from napari_prts.segmentation.fine_tuning import FineTuneRequest, fine_tune
     from napari_prts.segmentation.user_models import check_new_name
 
-    regions = tuple(_region(text) for text in region)
+    regions = tuple(read_region(text) for text in region)
     check_new_name(name)
     watch = Stopwatch()
     opened, found = open_with_nuclei(slide, nuclei, mpp)

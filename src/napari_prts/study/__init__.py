@@ -14,6 +14,11 @@ _HOMES = {
     "Saved": "journal",
     "PredictionRequest": "predicting",
     "StudyTrainRequest": "jobs",
+    "SessionParts": "session_parts",
+    "for_other_tools": "other_tools",
+    "open_session_study": "session_file",
+    "save_session": "session_file",
+    "write_spatialdata": "spatialdata_export",
 }
 
 __all__ = [
@@ -21,10 +26,15 @@ __all__ = [
     "PredictionRequest",
     "Recoverable",
     "Saved",
+    "SessionParts",
     "Study",
     "StudyTrainRequest",
+    "for_other_tools",
+    "open_session_study",
     "open_study",
+    "save_session",
     "save_study",
+    "write_spatialdata",
 ]
 
 

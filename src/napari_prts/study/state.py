@@ -236,7 +236,18 @@ class StudyState(NucleiState):
 
     def set_clusters(self, which: str, clustered: AnnData) -> None:
         """Set the clusters of the predicted or of the measured cells."""
-        self._clusters[which] = clustered
+        self.set_grouping({**self._clusters, which: clustered})
+
+    def set_grouping(self, clusters: Mapping[str, AnnData]) -> None:
+        """Set the clusters of all sides at once, by side; a side that is left out has none.
+
+        Parameters
+        ----------
+        clusters : mapping of AnnData
+            With the names in ``obs["leiden"]`` and a colour for each in
+            ``uns["leiden_colors"]``; ``uns["leiden_hidden"]`` names those that are not painted.
+        """
+        self._clusters = dict(clusters)
         self.clusters_changed.emit()
 
     @property

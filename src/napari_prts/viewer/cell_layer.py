@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +11,11 @@ from napari.layers import Image
 
 from napari_prts.viewer.cell_picture import CellPicture
 from napari_prts.viewer.painting import (
+    BLUE_TO_YELLOW,
     Limits,
     category_colormap,
     expression_colormap,
+    log_bend,
     shown_values,
 )
 from napari_prts.viewer.slide_view import geometry
@@ -34,19 +37,46 @@ class Look:
     limits : Limits
         Values of the lowest and the highest colour.
     colormap : str
-        Name of a napari colormap; for expression.
+        One of :data:`~napari_prts.viewer.painting.COLORMAPS`, or of any napari colormap; for
+        expression.
     clusters : tuple of str
         Names, where the values are numbers of clusters; empty for expression.
+    log : bool
+        Colours go with the logarithm of one plus the value; for expression.
+    hide_zeros : bool
+        Cells without expression are not drawn; otherwise they are faint.
+    opacity : ndarray of float32, shape (cells,), optional
+        How much of each cell is drawn, 0 to 1; all of it by default. What is the same object
+        is taken to be unchanged.
+    cluster_colours : tuple of str
+        Of each cluster, ``"#1f77b4"``; empty for colours of our own.
     """
 
     limits: Limits
-    colormap: str = "viridis"
+    colormap: str = BLUE_TO_YELLOW
     clusters: tuple[str, ...] = ()
+    log: bool = False
+    hide_zeros: bool = False
+    opacity: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    cluster_colours: tuple[str, ...] = ()
 
     @classmethod
-    def of_clusters(cls, names: list[str]) -> Look:
-        """Return the look of so many clusters."""
-        return cls(Limits(-0.5, len(names) - 0.5), clusters=tuple(names))
+    def of_clusters(
+        cls,
+        names: Sequence[str],
+        opacity: NDArray[np.float32] | None = None,
+        colours: Sequence[str] = (),
+    ) -> Look:
+        """Return the look of clusters, with a colour for each or with colours of our own."""
+        limits = Limits(-0.5, len(names) - 0.5)
+        return cls(limits, clusters=tuple(names), opacity=opacity, cluster_colours=tuple(colours))
+
+    def same_colours(self, other: Look) -> bool:
+        """Whether the colormap of another look would do."""
+        fields = ("colormap", "clusters", "log", "hide_zeros", "cluster_colours")
+        if any(getattr(self, name) != getattr(other, name) for name in fields):
+            return False
+        return not self.log or log_bend(self.limits) == log_bend(other.limits)
 
 
 class CellLayer:
@@ -123,14 +153,16 @@ class CellLayer:
         """Put values into the picture; tell which cells have others, None if it is the same."""
         assert self._picture is not None
         limits = self._look.limits if self._look is not None else None
-        if dots is self._dots and values is self._values and look.limits == limits:
+        opacity = self._look.opacity if self._look is not None else None
+        same = dots is self._dots and values is self._values and opacity is look.opacity
+        if same and look.limits == limits:
             return None
         shown = values if look.clusters else shown_values(values, look.limits)
         before, self._shown = self._shown, shown
-        other_cells = dots is not self._dots or before is None
-        self._picture.show(dots, shown)
+        whole = dots is not self._dots or opacity is not look.opacity
+        self._picture.show(dots, shown, look.opacity)
         self._dots, self._values = dots, values
-        if other_cells or before is None:
+        if whole or before is None:
             return np.ones(len(dots), bool)
         changed: NDArray[np.bool_] = (shown != before) & ~(np.isnan(shown) & np.isnan(before))
         return changed
@@ -149,7 +181,7 @@ class CellLayer:
 
     def _dress(self, layer: Image, look: Look) -> None:
         before, self._look = self._look, look
-        if before is None or (before.colormap, before.clusters) != (look.colormap, look.clusters):
+        if before is None or not look.same_colours(before):
             layer.colormap = _colormap(look)
             layer.colorbar.visible = not look.clusters
         if before is None or before.limits != look.limits:
@@ -182,5 +214,6 @@ class CellLayer:
 
 def _colormap(look: Look) -> object:
     if look.clusters:
-        return category_colormap(list(look.clusters))
-    return expression_colormap(look.colormap)
+        return category_colormap(list(look.clusters), look.cluster_colours)
+    limits = look.limits if look.log else None
+    return expression_colormap(look.colormap, log=limits, hide_zeros=look.hide_zeros)

@@ -21,6 +21,18 @@ Values = NDArray[np.float32]
 _LARGEST_WHOLE = 256
 
 
+def _screen() -> Values:
+    """Thresholds of an ordered dither (Bayer 1973) of 4 x 4 pixels, over a whole block."""
+    small = np.array([[0, 2], [3, 1]])
+    order = np.block([[4 * small, 4 * small + 2], [4 * small + 3, 4 * small + 1]])
+    return np.tile(((order + 0.5) / order.size).astype(np.float32), (SIDE // 4, SIDE // 4))
+
+
+# A value has no room for an opacity beside it. Like newsprint, a cell that is half opaque
+# has half of its pixels: what lies under it is seen between them, the colours stay the same.
+_SCREEN = _screen()
+
+
 class CellPicture:
     """What an image layer is given to show one value a cell.
 
@@ -39,6 +51,7 @@ class CellPicture:
     def __init__(self, shape: tuple[int, int]) -> None:
         self._dots = CellDots(np.zeros((0, 2), np.float32), shape, 1.0)
         self._values: Values = np.full(1, np.nan, np.float32)
+        self._opacity: Values | None = None
         # At least two: a single level would be read whole.
         self._last = 1
         while max(level_shape(shape, self._last)) > _LARGEST_WHOLE:
@@ -50,7 +63,7 @@ class CellPicture:
             self._lowest,
         ]
 
-    def show(self, dots: CellDots, values: Values) -> None:
+    def show(self, dots: CellDots, values: Values, opacity: Values | None = None) -> None:
         """Show other values, or other cells.
 
         Parameters
@@ -59,23 +72,38 @@ class CellPicture:
             The cells, on the same slide.
         values : ndarray of float32, shape (cells,)
             One a cell; NaN where nothing is to be shown.
+        opacity : ndarray of float32, shape (cells,), optional
+            Share of each cell's pixels that are shown, 0 to 1; all by default.
         """
         if dots is not self._dots:
             self._dots, self._lowest_numbers = dots, dots.whole(self._last)
         self._values = np.append(values, np.float32(np.nan))
+        self._opacity = None if opacity is None else np.append(opacity, np.float32(1))
         self._values.take(self._lowest_numbers, out=self._lowest, mode="clip")
+        height, width = self._lowest.shape
+        _thin_out(self._lowest, self._lowest_numbers, self._opacity, _SCREEN[:height, :width])
 
     def read(self, level: int, rows: range, columns: range) -> Values:
         """Return runs of rows and columns of a level."""
         # The window's thread may show other cells while another thread reads.
-        dots, values = self._dots, self._values
+        dots, values, opacity = self._dots, self._values, self._opacity
         image = np.full((len(rows), len(columns)), np.nan, np.float32)
         for block_row, here_r, there_r in _blocks(rows):
             for block_column, here_c, there_c in _blocks(columns):
                 numbers = dots.block(level, block_row, block_column)
                 if numbers is not None:
-                    image[here_r, here_c] = values.take(numbers[there_r, there_c], mode="clip")
+                    numbers, part = numbers[there_r, there_c], image[here_r, here_c]
+                    part[...] = values.take(numbers, mode="clip")
+                    _thin_out(part, numbers, opacity, _SCREEN[there_r, there_c])
         return image
+
+
+def _thin_out(
+    image: Values, numbers: NDArray[np.int32], opacity: Values | None, screen: Values
+) -> None:
+    """Leave out pixels of the cells that are not opaque."""
+    if opacity is not None:
+        image[opacity.take(numbers, mode="clip") < screen] = np.nan
 
 
 class _Level:

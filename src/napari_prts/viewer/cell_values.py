@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float32]
 
+# Begins the names of columns of obs that are painted like genes: scores of sets of genes.
+SCORE = "score: "
+
 
 class Cells(ABC):
     """Cells with expression.
@@ -60,6 +63,14 @@ class Cells(ABC):
     def total(self) -> Values:
         """Read the sum over all genes; see :meth:`gene`."""
 
+    @property
+    def opacity(self) -> Values | None:
+        """How sure the model is of each cell, 0 to 1, shape (n,); None if that is not known.
+
+        The same object each time.
+        """
+        return None
+
     def gone(self, nuclei: Nuclei) -> NDArray[np.int64]:
         """Find the cells whose nucleus is no longer there.
 
@@ -97,11 +108,13 @@ class CellTable(Cells):
         super().__init__(table.obs["id"].to_numpy(), np.ascontiguousarray(spatial[:, ::-1]))
 
     def has(self, gene: str) -> bool:
-        """Whether the table has the gene."""
-        return gene in self.table.var_names
+        """Whether the table has the gene, or a score of that name (see :data:`SCORE`)."""
+        return gene in self.table.var_names or self._is_score(gene)
 
     def gene(self, name: str) -> Values:
         """Read one gene, shape (n,); see :meth:`Cells.gene`."""
+        if self._is_score(name):
+            return np.array(self.table.obs[name], np.float32)
         column = int(self.table.var_names.get_indexer_for([name])[0])
         if column < 0:
             raise ExpressionError(f"The cells have no values of {name}: choose another gene.")
@@ -111,6 +124,10 @@ class CellTable(Cells):
         values = np.zeros(self.table.n_obs, np.float32)
         values[self._by_gene.indices[first:last]] = self._by_gene.data[first:last]
         return values
+
+    def _is_score(self, name: str) -> bool:
+        obs = self.table.obs
+        return name.startswith(SCORE) and name in obs and obs[name].dtype.kind == "f"
 
     @cached_property
     def _by_gene(self) -> Any:
@@ -129,15 +146,41 @@ class CellTable(Cells):
         return np.asarray(self.table.X.sum(axis=1), np.float32).ravel()
 
     @cached_property
+    def opacity(self) -> Values | None:
+        """See :attr:`Cells.opacity`; measured cells and old predictions have none."""
+        from napari_prts.analysis import confidence_opacity
+        from napari_prts.analysis.dimming import CONFIDENCE, UNLIKE
+
+        if CONFIDENCE not in self.table.obs and UNLIKE not in self.table.obs:
+            return None
+        return confidence_opacity(self.table)
+
+    @cached_property
     def clusters(self) -> list[str]:
-        """Names of the clusters; "10" comes after "9"."""
+        """Names of the clusters that have cells; "10" comes after "9"."""
         return sorted({str(name) for name in self.table.obs["leiden"]}, key=lambda n: (len(n), n))
 
+    @cached_property
+    def cluster_colours(self) -> list[str]:
+        """Colour of each of :attr:`clusters`, as the table says; empty if it does not."""
+        names = self.table.obs["leiden"].astype("category").cat.categories
+        said = [str(colour) for colour in self.table.uns.get("leiden_colors", ())]
+        if len(said) != len(names):
+            return []
+        colours = dict(zip(map(str, names), said, strict=True))
+        return [colours[name] for name in self.clusters]
+
     def cluster_numbers(self) -> Values:
-        """Number of each cell's cluster, by its place in :attr:`clusters`, shape (n,)."""
-        number = {name: place for place, name in enumerate(self.clusters)}
+        """Number of each cell's cluster, by its place in :attr:`clusters`, shape (n,).
+
+        NaN in clusters that the table says are hidden (``uns["leiden_hidden"]``).
+        """
+        hidden = {str(name) for name in self.table.uns.get("leiden_hidden", ())}
+        number = {name: place for place, name in enumerate(self.clusters) if name not in hidden}
         labels = self.table.obs["leiden"].astype("category").cat
-        of_category = np.array([number[str(name)] for name in labels.categories], np.float32)
+        of_category = np.array(
+            [number.get(str(name), np.nan) for name in labels.categories], np.float32
+        )
         numbers: Values = of_category[labels.codes.to_numpy()]
         return numbers
 

@@ -7,20 +7,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_prts.viewer.bins_layer import BinsLayer
 from napari_prts.viewer.cell_dots import CellDots
 from napari_prts.viewer.cell_layer import CellLayer, Look
 from napari_prts.viewer.cell_names import is_simulated, layer_name
 from napari_prts.viewer.cell_values import Cells, CellTable
-from napari_prts.viewer.comparison import arrange
+from napari_prts.viewer.compare_difference import DifferenceLayer
+from napari_prts.viewer.compare_stage import Stage
 from napari_prts.viewer.known_cells import KnownCells, model_hash
 from napari_prts.viewer.layer_book import LayerBook, Role
-from napari_prts.viewer.painted_side import CellSeen, PaintedSide, Painting
-from napari_prts.viewer.painting import Limits, percentile_limits
+from napari_prts.viewer.painted_side import CellSeen, PaintedSide, Painting, limits_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from anndata import AnnData
+    from numpy.typing import NDArray
 
     from napari_prts.study import Study
+    from napari_prts.viewer.painting import Limits
+    from napari_prts.visium_hd.larger_bins import BinnedSection
 
 __all__ = ["CellSeen", "ExpressionView", "Painting", "is_simulated", "layer_name"]
 
@@ -57,6 +62,8 @@ class ExpressionView:
         What is painted when a prediction begins and nothing was painted before.
     arrived_dirty : bool
         Whether cells have arrived that are not painted yet.
+    stage : Stage
+        How the sides share the canvas.
     """
 
     def __init__(
@@ -72,10 +79,15 @@ class ExpressionView:
         self._began_painting = False
         self._predicted_before: AnnData | None = None
         self._model = ""
+        self.stage = Stage(book, study)
+        self.stage.line.moved.connect(self._show)
         self._layers = {side: CellLayer(book, role) for side, role in SIDES.items()}
+        self._bins = BinsLayer(book, study)
+        self._difference = DifferenceLayer(book, study)
         self._known = KnownCells(study)
         self._painted: dict[str, PaintedSide] = {}
         self._limits: dict[str, Limits] = {}
+        self._look: dict[str, Look] = {}
 
     def paint(self, painting: Painting) -> list[str]:
         """Paint a gene, the total or the clusters on every side that has them.
@@ -93,6 +105,9 @@ class ExpressionView:
         self._began_painting = False
         for layer in self._layers.values():
             layer.revive()
+        self._bins.revive()
+        for role in (Role.DIFFERENCE, Role.SWIPE_LINE):
+            self._book.revive(role)
         return self._paint(painting)
 
     def repaint(self) -> None:
@@ -103,10 +118,15 @@ class ExpressionView:
     def clear(self) -> None:
         """Take the painting away and show the H&E alone."""
         self.painting = None
+        self._book.remove_all(
+            (*SIDES.values(), Role.BINS, Role.DIFFERENCE, Role.SWIPE_LINE, Role.SLIDE_COPY)
+        )
         for layer in self._layers.values():
             layer.remove()
-        self._painted, self._limits = {}, {}
-        arrange(self._book, self._study.slide, (), side_by_side=False, slide_opacity=1.0)
+        self._bins.remove()
+        self._difference.remove()
+        self._painted, self._limits, self._look = {}, {}, {}
+        self.stage.clear()
 
     def follow_arriving(self) -> None:
         """Lay out the cells that are to come, or put away what no longer comes.
@@ -146,6 +166,41 @@ class ExpressionView:
         now = self._clock()
         self._not_before = now + max(_PAUSE, _PATIENCE * (now - started))
 
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """Values of the lowest and the highest colour of each painted side; none for clusters."""
+        painted = self.painting is not None and not self.painting.clusters
+        return dict(self._limits) if painted else {}
+
+    @property
+    def values(self) -> dict[str, NDArray[np.float32]]:
+        """What is painted of each side, a value a cell; NaN where it is not known."""
+        return {side: painted.values for side, painted in self._painted.items()}
+
+    @property
+    def shown(self) -> dict[str, tuple[PaintedSide, Look]]:
+        """The sides as they are on screen: the cells, and how their values become colours."""
+        looks = {} if self.painting is None else self._looks(self.painting)
+        return {side: (painted, looks[side]) for side, painted in self._painted.items()}
+
+    @property
+    def bins(self) -> BinnedSection | None:
+        """The bins that are shown in the place of measured cells; None shows the cells."""
+        return self._bins.section
+
+    def measure_by(self, bins: BinnedSection | None) -> None:
+        """Show bins as the machine measured them in the place of the measured cells.
+
+        Parameters
+        ----------
+        bins : BinnedSection or None
+            Of the section that the study's measured cells are from; None shows the cells.
+            With other measured cells the bins are forgotten.
+        """
+        self._bins.take(bins)
+        self._bins.revive()
+        self._show()
+
     def cell_at(self, side: str, row: float, column: float) -> CellSeen | None:
         """Find the cell whose dot is on top at a place.
 
@@ -166,29 +221,45 @@ class ExpressionView:
 
     def _paint(self, painting: Painting) -> list[str]:
         old = self.painting
-        if old is None or (old.what, old.shared_limits) != (painting.what, painting.shared_limits):
+        if old is None or not painting.same_limits(old):
             self._limits = {}
         self.painting, self.arrived_dirty = painting, False
         before, self._painted = self._painted, {}
         for side, cells in self._paintable(painting).items():
             dots = self._dots(cells, painting, [*before.values(), *self._painted.values()])
             self._painted[side] = self._read(cells, dots, painting, before.get(side))
-        looks = self._looks(painting)
+        self._look = self._looks(painting)
+        self.stage.set(painting, self._painted)
+        self._show(begins=old is None and self._study.arriving is None)
+        return list(self._painted)
+
+    def _show(self, *, begins: bool = False) -> None:
+        """Show what is painted as the stage has it; nothing is read again."""
+        painting, slide = self.painting, self._study.slide
+        if painting is None:
+            return
+        seen = self._seen(painting)
         for side, layer in self._layers.items():
             if side not in self._painted:
                 layer.remove()
-                continue
-            now, name = self._painted[side], layer_name(self._study, side, painting.what)
-            layer.show(self._study.slide, now.dots, now.values, looks[side], name)
-        arrange(
-            self._book,
-            self._study.slide,
-            self._painted,
-            side_by_side=painting.mode == "beside",
-            slide_opacity=painting.slide_opacity if self._painted else 1.0,
-            stay=self._study.arriving is not None,
-        )
-        return list(self._painted)
+            elif SIDES[side] in seen:
+                now, name = self._painted[side], layer_name(self._study, side, painting.what)
+                dots = self.stage.cut(SIDES[side], now.dots)
+                layer.show(slide, dots, now.values, self._look[side], name)
+        if Role.BINS in seen:
+            self._bins.show(painting, lambda squares: self.stage.cut(Role.BINS, squares))
+        if Role.DIFFERENCE in seen:
+            self._difference.show(painting, self._painted["predicted"], self._painted["measured"])
+        self.stage.finish(seen, painting.slide_opacity, begins=begins)
+
+    def _seen(self, painting: Painting) -> set[Role]:
+        """Layers that show the painting: the sides', bins for cells, or the difference's."""
+        if self.stage.mode == "difference":
+            return {Role.DIFFERENCE}
+        seen = {SIDES[side] for side in self._painted}
+        if Role.MEASURED in seen and self._bins.has(painting):
+            seen = seen - {Role.MEASURED} | {Role.BINS}
+        return seen
 
     def _paintable(self, painting: Painting) -> dict[str, Cells]:
         gene = painting.gene
@@ -225,17 +296,32 @@ class ExpressionView:
     def _looks(self, painting: Painting) -> dict[str, Look]:
         if painting.clusters:
             return {
-                side: Look.of_clusters(painted.cells.clusters)
+                side: Look.of_clusters(
+                    painted.cells.clusters,
+                    self._opacity(side, painting),
+                    painted.cells.cluster_colours,
+                )
                 for side, painted in self._painted.items()
                 if isinstance(painted.cells, CellTable)
             }
         values = {side: painted.values for side, painted in self._painted.items()}
-        if painting.shared_limits:
-            limits = dict.fromkeys(values, percentile_limits(*values.values()))
-        else:
-            limits = {side: percentile_limits(each) for side, each in values.items()}
-        if self._study.arriving is not None:
+        limits = limits_of(values, painting)
+        if self._study.arriving is not None and painting.limits is None:
             # Colours that change their meaning with each batch could not be read.
             limits = {side: each.widened(self._limits.get(side)) for side, each in limits.items()}
         self._limits = limits
-        return {side: Look(each, painting.colormap) for side, each in limits.items()}
+        return {
+            side: Look(
+                each,
+                painting.colormap,
+                log=painting.log,
+                hide_zeros=painting.hide_zeros,
+                opacity=self._opacity(side, painting),
+            )
+            for side, each in limits.items()
+        }
+
+    def _opacity(self, side: str, painting: Painting) -> NDArray[np.float32] | None:
+        """How much of each cell of a side is drawn."""
+        dimmed = painting.dim_unsure and side == "predicted"
+        return self._painted[side].cells.opacity if dimmed else None

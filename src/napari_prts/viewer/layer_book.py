@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,14 @@ class Role(StrEnum):
     NUCLEI = "nuclei"
     EDITING = "editing"
     MEASURED = "measured"
+    BINS = "bins"
     SLIDE_COPY = "slide copy"
     PREDICTED = "predicted"
+    DIFFERENCE = "difference"
+    SWIPE_LINE = "swipe line"
     REGION = "region"
+    CHOSEN = "chosen"
+    CHOSEN_COPY = "chosen copy"
 
 
 # Bottom to top; left of SLIDE_COPY is the left half of the comparison.
@@ -31,9 +37,17 @@ ORDER = (
     Role.EDITING,
     Role.REGION,
     Role.MEASURED,
+    Role.BINS,
+    Role.CHOSEN_COPY,
     Role.SLIDE_COPY,
     Role.PREDICTED,
+    Role.DIFFERENCE,
+    Role.CHOSEN,
+    Role.SWIPE_LINE,
 )
+
+# The sides of a comparison; exchanged when the user wants them the other way round.
+_LEFT, _RIGHT = (Role.MEASURED, Role.BINS), (Role.PREDICTED,)
 
 
 class LayerBook:
@@ -51,6 +65,7 @@ class LayerBook:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._removing = False
+        self._order: tuple[Role, ...] = ORDER
         self._deleted: set[Role] = set()
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -85,12 +100,31 @@ class LayerBook:
         return True
 
     def _place(self, role: Role) -> int:
-        below = ORDER[: ORDER.index(role)]
+        below = self._order[: self._order.index(role)]
         place = 0
         for index, layer in enumerate(self._viewer.layers):
             if layer.metadata.get(ROLE_KEY) in below:
                 place = index + 1
         return place
+
+    def swap(self, swapped: bool) -> None:
+        """Put the predicted side below (left of) the measured one, or back above it.
+
+        Parameters
+        ----------
+        swapped : bool
+            Whether the predicted side comes first. Layers are moved only when this changes:
+            otherwise they stay where the user has dragged them.
+        """
+        order = _exchanged() if swapped else ORDER
+        if order == self._order:
+            return
+        self._order = order
+        layers = self._viewer.layers
+        for role in order:
+            layer = self.get(role)
+            if layer is not None and layers.index(layer) < self._place(role):
+                layers.move(layers.index(layer), self._place(role))
 
     def remove(self, role: Role) -> None:
         """Remove the layer of a role, if there is one."""
@@ -102,14 +136,21 @@ class LayerBook:
             finally:
                 self._removing = False
 
+    def remove_all(self, roles: Iterable[Role]) -> None:
+        """Remove the layers of several roles as one: napari collects all garbage each time."""
+        there = [role for role in roles if self.get(role) is not None]
+        if there:
+            with self._viewer.layers.batched_update():
+                for role in there:
+                    self.remove(role)
+
     def revive(self, role: Role) -> None:
         """Allow a role's layer again after the user deleted it."""
         self._deleted.discard(role)
 
     def clear(self) -> None:
         """Remove all our layers and forget what the user deleted."""
-        for role in Role:
-            self.remove(role)
+        self.remove_all(Role)
         self._deleted.clear()
 
     def close(self) -> None:
@@ -120,3 +161,10 @@ class LayerBook:
         role = event.value.metadata.get(ROLE_KEY)
         if role is not None and not self._removing:
             self._deleted.add(Role(role))
+
+
+def _exchanged() -> tuple[Role, ...]:
+    """Our layers from bottom to top with the predicted side first."""
+    first, last = ORDER.index(_LEFT[0]), ORDER.index(_RIGHT[-1]) + 1
+    between = [role for role in ORDER[first:last] if role not in _LEFT + _RIGHT]
+    return (*ORDER[:first], *_RIGHT, *between, *_LEFT, *ORDER[last:])

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_prts.viewer.cell_values import Cells, CellTable
+from napari_prts.viewer.painting import BLUE_TO_YELLOW, Limits, percentile_limits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_prts.nuclei import Nuclei
     from napari_prts.viewer.cell_dots import CellDots
-    from napari_prts.viewer.painting import Limits
 
 # Two canvases, one with a line to draw across it, one that changes by turns, the difference
 # of the two, or one over the other.
@@ -30,7 +31,7 @@ class Painting:
     gene : str or None
         The gene; None paints the clusters, or the total.
     colormap : str
-        Name of a napari colormap.
+        One of :data:`~napari_prts.viewer.painting.COLORMAPS`, or of any napari colormap.
     shared_limits : bool
         The same colour limits for predicted and measured.
     size_um : float
@@ -51,13 +52,14 @@ class Painting:
     hide_zeros : bool
         Cells without expression are not drawn at all; otherwise they are faint.
     dim_unsure : bool
-        Predicted cells recede the less the model is sure of them.
+        Predicted cells recede the less the model is sure of them: they are drawn with fewer
+        of their pixels. Those of which that is not known are drawn in full.
     swapped : bool
         The predicted side comes first: left, or under the cursor's left.
     """
 
     gene: str | None = None
-    colormap: str = "viridis"
+    colormap: str = BLUE_TO_YELLOW
     shared_limits: bool = True
     size_um: float = 9.0
     slide_opacity: float = 0.55
@@ -79,6 +81,30 @@ class Painting:
     def what(self) -> str:
         """The gene, ``"clusters"`` or ``"total"``."""
         return self.gene or ("total" if self.total else "clusters")
+
+    def same_limits(self, other: Painting) -> bool:
+        """Whether another painting finds its colour limits in the same way."""
+        fields = ("what", "shared_limits", "percentiles", "limits")
+        return all(getattr(self, name) == getattr(other, name) for name in fields)
+
+
+def limits_of(values: Mapping[str, NDArray[np.float32]], painting: Painting) -> dict[str, Limits]:
+    """Find the colour limits of each side.
+
+    Parameters
+    ----------
+    values : mapping of ndarray, shape (cells,)
+        Expression by side; NaN where it is not known.
+    painting : Painting
+        Limits drawn by hand hold for all sides; otherwise percentiles, of all sides together
+        if they share their limits.
+    """
+    if painting.limits is not None:
+        return dict.fromkeys(values, painting.limits)
+    low, high = painting.percentiles
+    if painting.shared_limits:
+        return dict.fromkeys(values, percentile_limits(*values.values(), low=low, high=high))
+    return {side: percentile_limits(each, low=low, high=high) for side, each in values.items()}
 
 
 @dataclass(frozen=True)

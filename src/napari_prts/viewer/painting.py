@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from napari.utils.colormaps import Colormap, ensure_colormap
+from napari.utils.colormaps.standardize_color import transform_color
 from numpy.typing import NDArray
 
-# Perceptually even, and without the pink and purple of H&E at the end that matters.
-COLORMAPS = ("viridis", "cividis", "turbo", "magma", "gray")
+# Ours, chosen by looking at pink tissue: all but the lowest quarter of viridis, whose purple is
+# that of nuclei. What is left is as even, and as safe for the colour-blind, as the whole.
+BLUE_TO_YELLOW = "blue to yellow"
+_PARTS = {BLUE_TO_YELLOW: ("viridis", 0.25)}
+# Readable on H&E; viridis because people know it, turbo because it tells most steps apart.
+COLORMAPS = (BLUE_TO_YELLOW, "cividis", "turbo", "viridis", "gray")
 
 # Twenty categories: Trubetskoy's "simple distinct colours", darkest greys left out.
 _CATEGORIES = (
@@ -36,10 +43,13 @@ _CATEGORIES = (
 )
 
 ZERO_COLOUR = (0.55, 0.55, 0.58, 0.35)
+NO_COLOUR = (0.0, 0.0, 0.0, 0.0)
 
 # Of a colormap on the graphics card; and the least share of a value that limits span.
 _COLOURS = 256
 _LEAST_SPAN = 1e-3
+# Half powers of two between which colours are bent: an eighth is straight to the eye.
+_BENDS = (-6, 60)
 
 
 @dataclass(frozen=True)
@@ -96,40 +106,111 @@ def shown_values(values: NDArray[np.float32], limits: Limits) -> NDArray[np.floa
     return np.where(values > 0, np.maximum(values, lowest), values)
 
 
-def expression_colormap(name: str) -> Colormap:
+def expression_colormap(
+    name: str, *, log: Limits | None = None, hide_zeros: bool = False
+) -> Colormap:
     """Return a colormap for expression: zeros are a faint grey, unlike low expression.
 
     Parameters
     ----------
     name : str
-        Name of a napari colormap.
+        One of :data:`COLORMAPS`, or of any napari colormap.
+    log : Limits, optional
+        Limits of the layer; colours then go with the logarithm of one plus the value. The
+        values stay what they are, so that the colour bar's numbers remain true.
+    hide_zeros : bool
+        Zeros have no colour at all.
 
     Returns
     -------
     napari.utils.Colormap
         With colours of its own for what is not above the lower limit, and none for NaN.
     """
-    plain = ensure_colormap(name)
+    return _expression_colormap(name, None if log is None else log_bend(log), hide_zeros)
+
+
+def log_bend(limits: Limits) -> float:
+    """Tell how much log1p bends the colours between limits.
+
+    The logarithm of one plus the value, from 0 at the lower to 1 at the upper limit, is
+    ``log1p(bend * s) / log1p(bend)`` of the value's share ``s`` between the limits, where
+    ``bend`` is the span over one plus the lower limit.
+
+    Returns
+    -------
+    float
+        Rounded to a half power of two, which moves no colour by more than two in a hundred:
+        napari keeps each colormap that it has ever seen, so there must be few.
+    """
+    bend = (limits.high - limits.low) / (1 + max(limits.low, 0.0))
+    return float(2.0 ** (np.clip(np.rint(2 * np.log2(bend)), *_BENDS) / 2))
+
+
+def log_controls(bend: float, count: int) -> NDArray[np.float64]:
+    """Find where even steps of the logarithm lie between two limits.
+
+    Parameters
+    ----------
+    bend : float
+        Of :func:`log_bend`.
+    count : int
+        Number of steps.
+
+    Returns
+    -------
+    ndarray of float64, shape (count,)
+        Shares of the span, from 0 at the lower to 1 at the upper limit, ascending.
+    """
+    shares = np.expm1(np.linspace(0, np.log1p(bend), count)) / bend
+    # Rounding must not take the end off 1.
+    shares[-1] = 1.0
+    return np.minimum(shares, 1.0)
+
+
+@lru_cache(maxsize=64)
+def _expression_colormap(name: str, bend: float | None, hide_zeros: bool) -> Colormap:
+    colours = _even_colours(name)
+    said = [name] if bend is None else [name, f"log {bend:.3g}"]
+    controls = np.linspace(0, 1, len(colours)) if bend is None else log_controls(bend, len(colours))
     return Colormap(
-        plain.colors,
-        name=f"{name}, zeros faint",
-        controls=plain.controls,
-        interpolation=plain.interpolation,
-        low_color=ZERO_COLOUR,
-        nan_color=(0, 0, 0, 0),
+        colours,
+        name=", ".join([*said, "zeros hidden" if hide_zeros else "zeros faint"]),
+        controls=controls,
+        low_color=NO_COLOUR if hide_zeros else ZERO_COLOUR,
+        nan_color=NO_COLOUR,
     )
 
 
-def category_colormap(names: list[str]) -> Colormap:
+@lru_cache(maxsize=16)
+def _even_colours(name: str) -> NDArray[np.float32]:
+    """Colours of a napari colormap at even steps."""
+    whole, first = _PARTS.get(name, (name, 0.0))
+    shares = np.linspace(first, 1, _COLOURS)
+    colours = np.asarray(ensure_colormap(whole).map(shares), np.float32)
+    colours.setflags(write=False)
+    return colours
+
+
+def category_colormap(names: list[str], colours: Sequence[str] = ()) -> Colormap:
     """Return a colormap for numbers of categories, from 0 on, in a layer whose limits are
     half a number below the first and half a number above the last.
+
+    Parameters
+    ----------
+    names : list of str
+        The categories.
+    colours : sequence of str
+        Of each, ``"#1f77b4"``; by default those of :func:`category_colours`.
     """
-    colours = np.stack(list(category_colours(names).values()))
+    if len(colours):
+        shown = np.asarray(transform_color(list(colours)), np.float32)
+    else:
+        shown = np.stack(list(category_colours(names).values()))
     return Colormap(
-        colours,
+        shown,
         name=f"{len(names)} clusters",
         interpolation="zero",
-        nan_color=(0, 0, 0, 0),
+        nan_color=NO_COLOUR,
     )
 
 

@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
+from napari_prts.widgets._corner import Corner
 from napari_prts.widgets._explore_panel import ExplorePanel
+from napari_prts.widgets._export_menu import SaveMenu
+from napari_prts.widgets._export_sessions import TAG
+from napari_prts.widgets._job_line import JobLine
 from napari_prts.widgets._nuclei_panel import NucleiPanel
 from napari_prts.widgets._predict_panel import PredictPanel
 from napari_prts.widgets._session import Session, session_of
+from napari_prts.widgets._shortcuts import ShortcutsButton
 from napari_prts.widgets._slide_panel import SlidePanel
 
 if TYPE_CHECKING:
@@ -44,9 +49,16 @@ class Workspace(QWidget):
             ("Explore", self.explore),
         ):
             self.tabs.addTab(panel, name)
+        self.save = SaveMenu(self.session)
+        self.shortcuts = ShortcutsButton(self.session, self.explore)
+        self.corner = Corner(self.save, self.shortcuts)
+        self.tabs.setCornerWidget(self.corner)
+        self.job_line = JobLine(self.session.jobs, TAG, self)
+        self.job_line.setContentsMargins(6, 0, 6, 4)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tabs)
+        layout.addWidget(self.job_line)
 
 
 def open_workspace(viewer: Viewer) -> Workspace:

@@ -1,0 +1,166 @@
+"""Which values the colours span: a histogram, percentiles, the same on both sides or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_prts.viewer.cell_names import is_simulated
+from napari_prts.viewer.painting import Limits, expression_colormap
+from napari_prts.widgets._limits_histogram import SIDE_COLOURS, LimitsHistogram, Shown
+from napari_prts.widgets._panel import button
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_prts.viewer.expression_view import Painting
+    from napari_prts.widgets._session import Session
+
+_STEPS = 64
+PERCENTILES = (1.0, 99.0)
+
+
+class ColourLimits(QWidget):
+    """Controls of the brush's limits; it shows what the brush has, and sets it.
+
+    Parameters
+    ----------
+    session : Session
+        Whose brush it is.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self.histogram = LimitsHistogram()
+        self.low = _percentile(0, 49, "Values below this percentile have the lowest colour")
+        self.high = _percentile(51, 100, "Values above this percentile have the highest colour")
+        self.reset = button("Reset", "Percentiles 1 to 99 again, and limits not drawn by hand")
+        self.log = QCheckBox("Log")
+        self.log.setToolTip(
+            "Colours go with log(1 + value): tells low values apart.\n"
+            "The colour bar's numbers stay values."
+        )
+        self.shared = QCheckBox("Same both sides")
+        self.shared.setToolTip(
+            "One meaning of the colours for predicted and measured; otherwise each\n"
+            "side spans its own values, and there are no lines to drag in the histogram."
+        )
+        self.hide_zeros = QCheckBox("Hide zeros")
+        self.hide_zeros.setToolTip("Do not draw cells without expression; otherwise they are grey")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.histogram)
+        layout.addLayout(_row(QLabel("Percentiles"), self.low, QLabel("to"), self.high, self.reset))
+        layout.addLayout(_row(self.log, self.shared, self.hide_zeros))
+        self.low.valueChanged.connect(self._set_percentiles)
+        self.high.valueChanged.connect(self._set_percentiles)
+        self.reset.clicked.connect(self._reset)
+        self.histogram.reset.connect(self._reset)
+        self.histogram.dragged.connect(self._set_limits)
+        self.log.toggled.connect(self._set_log)
+        self.shared.toggled.connect(self._set_shared)
+        self.hide_zeros.toggled.connect(self._set_hide_zeros)
+
+    def refresh(self) -> None:
+        """Show the brush's style and what is painted."""
+        style = self._session.brush.style
+        for box, on in (
+            (self.log, style.log),
+            (self.shared, style.shared_limits),
+            (self.hide_zeros, style.hide_zeros),
+        ):
+            before = box.blockSignals(True)
+            box.setChecked(on)
+            box.blockSignals(before)
+        for spin, value in zip((self.low, self.high), style.percentiles, strict=True):
+            before = spin.blockSignals(True)
+            spin.setValue(value)
+            spin.blockSignals(before)
+        self.reset.setEnabled(style.limits is not None or style.percentiles != PERCENTILES)
+        self.histogram.show_values(self._shown())
+
+    def _shown(self) -> Shown | None:
+        view, painting = self._session.view, self._session.brush.painting
+        # A difference has limits of its own, on both sides of zero.
+        if view is None or painting is None or painting.mode == "difference":
+            return None
+        limits = view.expression.limits
+        values = {side: v for side, v in view.expression.values.items() if side in limits}
+        if not values:
+            return None
+        words = {side: self._words(side) for side in values}
+        each = [limits[side] for side in values]
+        return Shown(
+            {words[side]: v for side, v in values.items()},
+            {words[side]: SIDE_COLOURS.get(side, "") for side in values},
+            each[0],
+            {} if len(set(each)) == 1 else {words[side]: limits[side] for side in values},
+            painting.log,
+            ramp(painting, each[0]),
+        )
+
+    def _words(self, side: str) -> str:
+        """``"predicted"``, ``"measured"`` or ``"simulated"``."""
+        study, view = self._session.study, self._session.view
+        if study is None or view is None or side != "measured":
+            return side
+        word = "simulated" if is_simulated(study.measured, "measured") else "measured"
+        # Bins have limits of their own, which are not those of the histogram.
+        return word if view.expression.bins is None else f"{word} cells"
+
+    def _set_percentiles(self) -> None:
+        percentiles = self.low.value(), self.high.value()
+        self._session.brush.restyle(percentiles=percentiles, limits=None)
+
+    def _set_limits(self, low: float, high: float) -> None:
+        self._session.brush.restyle(limits=Limits(max(low, 0.0), high))
+
+    def _set_shared(self, on: bool) -> None:
+        self._session.brush.restyle(shared_limits=on, limits=None)
+
+    def _set_log(self, on: bool) -> None:
+        self._session.brush.restyle(log=on)
+
+    def _set_hide_zeros(self, on: bool) -> None:
+        self._session.brush.restyle(hide_zeros=on)
+
+    def _reset(self) -> None:
+        self._session.brush.restyle(percentiles=PERCENTILES, limits=None)
+
+
+def ramp(painting: Painting, limits: Limits) -> NDArray[np.float64]:
+    """Colours of a painting from its lower to its upper limit, even steps of the axis."""
+    colormap = expression_colormap(painting.colormap, log=limits if painting.log else None)
+    shares = np.linspace(0, 1, _STEPS)
+    shares[0] = shares[1] / 2
+    if painting.log:
+        low, high = np.log1p([limits.low, limits.high])
+        values = np.expm1(low + shares * (high - low))
+        shares = (values - limits.low) / (limits.high - limits.low)
+    return np.asarray(colormap.map(shares), np.float64)
+
+
+def _percentile(least: float, most: float, tooltip: str) -> QDoubleSpinBox:
+    spin = QDoubleSpinBox()
+    spin.setRange(least, most)
+    spin.setDecimals(1)
+    spin.setSingleStep(0.5)
+    # The dock is narrow; arrow keys and the wheel do what the buttons would.
+    spin.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+    spin.setStyleSheet("QDoubleSpinBox { min-width: 44px; max-width: 52px }")
+    spin.setToolTip(f"{tooltip} (of cells above zero)")
+    # Typing 99.9 must not paint 9 first.
+    spin.setKeyboardTracking(False)
+    return spin
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget)
+    row.addStretch(1)
+    return row

@@ -1,0 +1,369 @@
+"""Save: the session comes back as it was on screen, figures and tables leave the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pytest
+from PIL import Image
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
+from tifffile import imwrite
+
+from napari_prts.nuclei import Nuclei
+from napari_prts.slide import Slide, open_slide
+from napari_prts.viewer.painted_side import Painting
+from napari_prts.viewer.painting import Limits
+from napari_prts.viewer.view_state import Camera, camera_from, painting_from, view_to_dict
+from napari_prts.widgets import Workspace
+from napari_prts.widgets._export_figure import FigureDialog, FigureSize
+from napari_prts.widgets._export_sessions import show_again
+from tests.study.saved_studies import full_study
+from tests.widgets.conftest import names, wait
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture
+def slide_path(tissue_slide: Slide, tmp_path: Path) -> Path:
+    """A small piece of tissue in a file."""
+    path = tmp_path / "section.tif"
+    imwrite(path, tissue_slide.read(0, 0, 400, 400), photometric="rgb", tile=(256, 256))
+    return path
+
+
+@pytest.fixture
+def slide(slide_path: Path) -> Slide:
+    return open_slide(slide_path, 0.499)
+
+
+@pytest.fixture
+def nuclei() -> Nuclei:
+    """Thirty squares over the tissue."""
+    rng = np.random.default_rng(0)
+    square = np.array([[-6, -6], [-6, 6], [6, 6], [6, -6]])
+    return Nuclei.from_polygons(rng.uniform(50, 350, (30, 1, 2)) + square)
+
+
+@pytest.fixture
+def ready(workspace: Workspace, slide: Slide, nuclei: Nuclei, qtbot: QtBot) -> Workspace:
+    """A workspace with all that can be saved."""
+    workspace.session.show(full_study(slide, nuclei))
+    wait(qtbot, workspace)
+    return workspace
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the user is told."""
+    said: list[str] = []
+    for place in ("_export_files.show_info", "_export_sessions.show_info", "_jobs.show_error"):
+        monkeypatch.setattr(f"napari_prts.widgets.{place}", said.append)
+    monkeypatch.setattr("napari_prts.widgets._export_menu.show_error", said.append)
+    return said
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, path: Path, kind: str = "") -> None:
+    """Choose this file in the next question for one."""
+    for ask in ("getSaveFileName", "getOpenFileName"):
+        monkeypatch.setattr(QFileDialog, ask, lambda *_: (str(path), kind))
+
+
+def on_screen(workspace: Workspace) -> Camera:
+    study = workspace.session.study
+    assert study is not None
+    return Camera.of(workspace.session.viewer, study.slide.mpp)
+
+
+# The menu
+
+
+def test_an_empty_window_offers_to_open_and_nothing_to_save(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    save = workspace.save
+    save.refresh()
+    assert save.open_session.isEnabled()
+    for action in (save.save_session, save.save_figure, save.save_predicted, save.save_measured):
+        assert not action.isEnabled()
+    assert not save.copy_picture.isEnabled()
+    assert not save.save_spatialdata.isEnabled()
+    save.sessions.save(tmp_path / "a.prts")
+    save.exports.table("predicted", tmp_path / "a.h5ad")
+    save.exports.spatialdata(tmp_path / "a.zarr")
+    assert not list(tmp_path.iterdir())
+    assert workspace.session.jobs.running is None
+
+
+def test_the_menu_offers_what_there_is_and_every_entry_says_what_it_does(
+    ready: Workspace, slide: Slide, nuclei: Nuclei
+) -> None:
+    save = ready.save
+    save.menu().aboutToShow.emit()
+    actions = [action for action in save.menu().actions() if not action.isSeparator()]
+    assert all(action.isEnabled() for action in actions)
+    assert all(len(action.toolTip()) > 15 for action in actions)
+    assert save.menu().toolTipsVisible()
+    assert save.save_measured.text().startswith("Measured")
+    assert save.toolTip()
+    ready.session.show(full_study(slide, nuclei, simulated=True))
+    save.refresh()
+    assert save.save_measured.text().startswith("Simulated")
+
+
+# Sessions
+
+
+def test_a_session_is_reopened_as_it_was(
+    ready: Workspace,
+    slide: Slide,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+    told: list[str],
+) -> None:
+    session = ready.session
+    session.brush.restyle(mode="beside", size_um=14.0, log=True, percentiles=(2.0, 98.0))
+    session.brush.paint_gene("EPCAM")
+    session.brush.restyle(limits=Limits(0.5, 6.5))
+    Camera(180.25, 220.75, 150.0, 150.0).show(session.viewer, slide.mpp)
+    QApplication.processEvents()
+    painting, looking, layers = session.brush.painting, on_screen(ready), names(ready)
+    answer(monkeypatch, tmp_path / "mine")
+    ready.save.save_session.trigger()
+    wait(qtbot, ready)
+    assert told == [f"Session saved: {tmp_path / 'mine.prts'}"]
+    # Something else is done meanwhile.
+    session.show(None)
+    session.brush.restyle(mode="one", size_um=5.0, log=False, percentiles=(1.0, 99.0), limits=None)
+    answer(monkeypatch, tmp_path / "mine.prts")
+    ready.save.open_session.trigger()
+    wait(qtbot, ready)
+    assert session.study is not None
+    assert session.brush.painting == painting
+    assert names(ready) == layers
+    again = on_screen(ready)
+    pixel = looking.width / session.viewer.canvas.size[1]
+    assert abs(again.row - looking.row) < pixel
+    assert abs(again.column - looking.column) < pixel
+    assert again.width == pytest.approx(looking.width, rel=1e-3)
+    assert len(session.study.chosen) == 3
+    assert "predicted" in session.study.clusters
+
+
+def test_clusters_totals_and_bare_slides_come_back_too(
+    ready: Workspace, tmp_path: Path, qtbot: QtBot, told: list[str]
+) -> None:
+    session = ready.session
+
+    def paint(what: str) -> None:
+        assert session.view is not None
+        if what == "total":
+            session.view.expression.paint(Painting(total=True))
+        elif what == "clusters":
+            session.brush.paint_clusters()
+        else:
+            session.brush.clear()
+
+    for what in ("clusters", "total", "nothing"):
+        paint(what)
+        painting = session.brush.painting
+        ready.save.sessions.save(tmp_path / f"{what}.prts")
+        wait(qtbot, ready)
+        session.show(None)
+        ready.save.sessions.open(tmp_path / f"{what}.prts")
+        wait(qtbot, ready)
+        assert session.study is not None
+        assert session.brush.painting == painting
+
+
+def test_a_session_dropped_on_an_empty_window_opens_with_the_panels(
+    make_napari_viewer: Callable[..., Any],
+    slide: Slide,
+    nuclei: Nuclei,
+    tmp_path: Path,
+    qtbot: QtBot,
+) -> None:
+    from napari_prts.jobs import run
+    from napari_prts.study.session_file import save_session
+    from napari_prts.study.session_parts import SessionParts
+
+    path = run(save_session(SessionParts.of(full_study(slide, nuclei)), tmp_path / "a.prts"))
+    viewer = make_napari_viewer()
+    assert viewer.open(str(path), plugin="napari-prts") == []
+
+    def opened() -> Workspace | None:
+        found = [w for w in viewer.window.dock_widgets.values() if isinstance(w, Workspace)]
+        return found[0] if found and found[0].session.study is not None else None
+
+    qtbot.waitUntil(lambda: opened() is not None, timeout=60_000)
+    workspace = opened()
+    assert workspace is not None
+    wait(qtbot, workspace)
+    assert workspace.session.study is not None
+    assert len(workspace.session.study.nuclei) == 30
+    workspace.session.close()
+
+
+def click_when_asked(text: str, seen: list[str]) -> None:
+    """Click a button of the question that is about to be asked."""
+
+    def click() -> None:
+        box = QApplication.activeModalWidget()
+        if not isinstance(box, QMessageBox):
+            QTimer.singleShot(50, click)
+            return
+        seen.append(box.text())
+        next(b for b in box.buttons() if text in b.text().replace("&", "")).click()
+
+    QTimer.singleShot(50, click)
+
+
+def test_what_is_open_and_where_a_moved_slide_is_are_asked(
+    ready: Workspace,
+    slide_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+    told: list[str],
+) -> None:
+    before = ready.session.study
+    ready.save.sessions.save(tmp_path / "a.prts")
+    wait(qtbot, ready)
+    # What is open is not closed unasked.
+    asked: list[str] = []
+    click_when_asked("Cancel", asked)
+    ready.save.sessions.open(tmp_path / "a.prts")
+    wait(qtbot, ready)
+    assert "predicted expression (not saved)" in asked.pop()
+    assert ready.session.study is before
+    ready.session.show(None)
+    there = tmp_path / "archive" / "renamed.tif"
+    there.parent.mkdir()
+    slide_path.rename(there)
+    click_when_asked("Cancel", asked)
+    ready.save.sessions.open(tmp_path / "a.prts")
+    assert ready.session.jobs.running is None
+    click_when_asked("Find it", asked)
+    answer(monkeypatch, there)
+    ready.save.sessions.open(tmp_path / "a.prts")
+    wait(qtbot, ready)
+    assert len(asked) == 2
+    assert "section.tif any more" in asked[0]
+    assert ready.session.study is not None
+    assert ready.session.study.slide.path == there
+
+
+def test_views_are_read_with_care(ready: Workspace, slide: Slide) -> None:
+    from napari_prts.errors import PrtsError
+
+    camera = Camera(1.0, 2.0, 3.0, 4.0)
+    said = view_to_dict(camera, Painting("KRT5", limits=Limits(1, 2)), Painting())
+    assert camera_from(said) == camera
+    assert painting_from(said) == Painting("KRT5", limits=Limits(1, 2))
+    assert camera_from({}) is None
+    assert painting_from({"painting": None}) is None
+    with pytest.raises(PrtsError, match="damaged"):
+        camera_from({"camera": {"row": "left"}})
+    with pytest.raises(PrtsError, match=r"not known here \(glow\)"):
+        painting_from({"painting": {"gene": "KRT5", "glow": True}})
+    with pytest.raises(PrtsError, match="damaged"):
+        show_again(ready.session, {"painting": {"gene": "KRT5", "percentiles": 3}})
+    # On a canvas of another shape all is seen that was.
+    Camera(200.0, 200.0, 50.0, 150.0).show(ready.session.viewer, slide.mpp)
+    now = on_screen(ready)
+    assert now.height >= 49.9
+    assert now.width >= 149.9
+    assert (now.row, now.column) == pytest.approx((200.0, 200.0))
+
+
+# Figures and pictures
+
+
+def test_a_figure_of_what_is_in_view(
+    ready: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+    told: list[str],
+) -> None:
+    ready.session.brush.paint_gene("KRT5")
+    Camera(200.0, 200.0, 150.0, 150.0).show(ready.session.viewer, ready.session.study.slide.mpp)
+
+    def accept() -> None:
+        dialog = QApplication.activeModalWidget()
+        if not isinstance(dialog, FigureDialog):
+            QTimer.singleShot(50, accept)
+            return
+        dialog.width_mm.setValue(100)
+        dialog.dpi.setCurrentIndex(0)
+        dialog.accept()
+
+    answer(monkeypatch, tmp_path / "krt5", "PNG (*.png)")
+    QTimer.singleShot(50, accept)
+    ready.save.save_figure.trigger()
+    wait(qtbot, ready)
+    assert told == [f"Written: {tmp_path / 'krt5.png'}"]
+    picture = Image.open(tmp_path / "krt5.png")
+    assert picture.width == pytest.approx(100 / 25.4 * 150, abs=2)
+    assert picture.text["Title"] == "Measured KRT5 and Predicted KRT5"
+    # What was chosen is offered the next time.
+    assert ready.save._size == FigureSize(100.0, 150, False)
+
+
+def test_the_picture_goes_to_the_clipboard(ready: Workspace, told: list[str], qtbot: QtBot) -> None:
+    clipboard = QApplication.clipboard()
+    clipboard.clear()
+    ready.save.copy_picture.trigger()
+    qtbot.waitUntil(lambda: not clipboard.image().isNull(), timeout=10_000)
+    assert told == ["The picture is on the clipboard."]
+
+
+# Tables
+
+
+def test_tables_for_other_tools(
+    ready: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+    told: list[str],
+) -> None:
+    for side in ("predicted", "measured"):
+        path = tmp_path / f"{side}.h5ad"
+        answer(monkeypatch, path)
+        getattr(ready.save, f"save_{side}").trigger()
+        wait(qtbot, ready)
+        assert told.pop() == f"Written: {path}"
+        table = anndata.read_h5ad(path)
+        assert "spatial" in table.uns
+        assert side in table.uns["title"]
+        assert ("leiden" in table.obs) == (side == "predicted")
+
+
+def test_what_cannot_be_is_told(
+    ready: Workspace,
+    slide_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+    told: list[str],
+) -> None:
+    monkeypatch.setattr("napari_prts.study.spatialdata_export.spatialdata_there", lambda: False)
+    ready.save.save_spatialdata.trigger()
+    assert "napari-prts[spatialdata]" in told.pop()
+    answer(monkeypatch, slide_path)
+    ready.save.open_session.trigger()
+    assert "not a session file" in told.pop()
+    (tmp_path / "file").write_text("in the way")
+    ready.save.exports.table("predicted", tmp_path / "file" / "cells.h5ad")
+    wait(qtbot, ready)
+    assert "cannot be written" in told.pop()
+    ready.session.viewer.scene.camera.center = (0, -9e5, -9e5)
+    ready.save.save_figure.trigger()
+    assert "out of view" in told.pop()
