@@ -185,7 +185,7 @@ def predict(walk: Walk) -> None:
     run(simulate_job(walk.study.slide, walk.study.nuclei, folder, seed=0))
     panel.measured.measure(folder)
     walk.work()
-    panel.training.epochs.setValue(60)
+    panel.training.epochs.setValue(40)
     walk.click(panel.training.start_button)
     walk.work()
     walk.picture("trained")
@@ -206,7 +206,7 @@ def compare_genes(walk: Walk) -> list[str]:
         QTest.keyClick(page.genes.search, Qt.Key.Key_Return)
         walk.rest()
         assert walk.workspace.session.brush.gene == gene
-        walk.picture(f"gene-{gene}")
+        walk.picture("gene")
     for mode in ("swipe", "difference"):
         walk.mode(mode)
         walk.picture(mode)
@@ -250,15 +250,11 @@ def cluster(walk: Walk) -> None:
     walk.click(page.controls.find_button)
     walk.work()
     walk.picture("clusters")
-    page.umap.section.expand(animate=False)
+    walk.click(page.sections["UMAP"].button)
     walk.rest()
     walk.click(page.umap.make_button)
     walk.work()
-    walk.click(page.umap.larger_button)
     walk.picture("umap")
-    for name, dock in list(walk.viewer.window.dock_widgets.items()):
-        if "UMAP" in name:
-            walk.viewer.window.remove_dock_widget(dock)
 
 
 def export_and_save(walk: Walk, gene: str) -> Path:

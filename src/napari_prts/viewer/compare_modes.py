@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_prts.viewer.cell_values import CellTable
+from napari_prts.viewer.cell_values import SCORE, CellTable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -33,7 +33,7 @@ def possible_mode(painting: Painting, painted: Mapping[str, PaintedSide]) -> str
     if painting.mode != "difference":
         return painting.mode
     whole = all(isinstance(side.cells, CellTable) for side in painted.values())
-    return "difference" if whole and painting.gene is not None else "beside"
+    return "difference" if whole and _counted(painting) else "beside"
 
 
 def why_not(mode: str, sides: Collection[str], painting: Painting | None, *, arriving: bool) -> str:
@@ -62,8 +62,13 @@ def why_not(mode: str, sides: Collection[str], painting: Painting | None, *, arr
         if painting is None:
             return f"Needs predicted and measured cells; there is {there} so far (Predict panel)."
         return f"Needs both sides, but {painting.what} is known of one side only: {there}."
-    if mode == "difference" and painting is not None and painting.gene is None:
-        return "Only of a gene: clusters and totals have no difference."
+    if mode == "difference" and painting is not None and not _counted(painting):
+        return "Only of a gene: clusters, totals and scores have no difference in counts."
     if mode == "difference" and arriving:
         return "Comes when the prediction is complete."
     return ""
+
+
+def _counted(painting: Painting) -> bool:
+    """Whether a gene's counts are painted, and no score of several genes."""
+    return painting.gene is not None and not painting.gene.startswith(SCORE)
