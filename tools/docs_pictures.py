@@ -250,7 +250,7 @@ def cluster(walk: Walk) -> None:
     walk.click(page.controls.find_button)
     walk.work()
     walk.picture("clusters")
-    walk.click(page.sections["UMAP"].button)
+    walk.click(page.sections["UMAP"].line)
     walk.rest()
     walk.click(page.umap.make_button)
     walk.work()
@@ -258,7 +258,7 @@ def cluster(walk: Walk) -> None:
 
 
 def export_and_save(walk: Walk, gene: str) -> Path:
-    from napari_prts.widgets._export_figure import FigureSize
+    from napari_prts.widgets.export._export_figure import FigureSize
 
     walk.page(walk.workspace.explore.gene)
     walk.workspace.session.brush.paint_gene(gene)

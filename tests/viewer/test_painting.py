@@ -465,6 +465,21 @@ def test_batches_in_quick_succession_are_painted_together(
     assert np.isfinite(at_cells(view, Role.PREDICTED, cells[[4]])).all()
 
 
+def test_where_drawing_takes_long_cells_are_painted_less_often(
+    view: StudyView, study: Study, clock: Clock
+) -> None:
+    begin(study)
+    cells = alone(study.nuclei)
+    arrive(study, cells[:1])
+    view.expression.drawn(0.5)
+    clock.now += 1.5
+    arrive(study, cells[[1]])
+    assert view.expression.arrived_dirty
+    clock.now += 0.6
+    arrive(study, cells[[2]])
+    assert not view.expression.arrived_dirty
+
+
 def test_cells_that_arrive_where_nobody_looks_are_not_drawn(
     view: StudyView, study: Study, clock: Clock
 ) -> None:

@@ -15,8 +15,8 @@ from napari_prts.nuclei import Nuclei
 from napari_prts.slide import Slide
 from napari_prts.study import Study
 from napari_prts.widgets import Workspace
-from napari_prts.widgets._gene_table import GeneTable
-from napari_prts.widgets._lasso_plot import LassoPlot
+from napari_prts.widgets.explore._gene_table import GeneTable
+from napari_prts.widgets.explore._lasso_plot import LassoPlot
 from tests.widgets.cells import kinds_of, measured_cells, predicted_cells
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton

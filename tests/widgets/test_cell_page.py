@@ -11,7 +11,7 @@ from napari_prts.slide import Slide
 from napari_prts.study import Study
 from napari_prts.viewer.tools_list import Tool
 from napari_prts.widgets import Workspace
-from napari_prts.widgets._tile_picture import Sight, model_sight, read_tile
+from napari_prts.widgets.explore._tile_picture import Sight, model_sight, read_tile
 from tests.widgets.asked import ask_about, click_gene, predicted, settle
 from tests.widgets.canvas import Hand
 from tests.widgets.cells import GENES

@@ -22,7 +22,7 @@ from napari_prts.study.group_tables import cells_of, colours_of
 from napari_prts.study.grouping import Grouping, GroupRequest, group_job
 from napari_prts.viewer import Role
 from napari_prts.widgets import Workspace
-from napari_prts.widgets._clusters_page import ClustersPage
+from napari_prts.widgets.explore._clusters_page import ClustersPage
 from tests.widgets.cells import kinds_of, measured_cells, predicted_cells
 from tests.widgets.conftest import wait
 

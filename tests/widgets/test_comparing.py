@@ -25,9 +25,9 @@ from napari_prts.study import Study
 from napari_prts.viewer import Role
 from napari_prts.visium_hd import simulate_visium_hd
 from napari_prts.widgets import Workspace
-from napari_prts.widgets._compare_bar import CompareBar
-from napari_prts.widgets._compare_bins import TAG
 from napari_prts.widgets._shortcuts_list import GROUPS, LOOKING, as_markdown, written
+from napari_prts.widgets.explore._compare_bar import CompareBar
+from napari_prts.widgets.explore._compare_bins import TAG
 from tests.widgets.canvas import Hand
 from tests.widgets.conftest import wait
 

@@ -21,8 +21,8 @@ from napari_prts.viewer.painted_side import Painting
 from napari_prts.viewer.painting import Limits
 from napari_prts.viewer.view_state import Camera, camera_from, painting_from, view_to_dict
 from napari_prts.widgets import Workspace
-from napari_prts.widgets._export_figure import FigureDialog, FigureSize
-from napari_prts.widgets._export_sessions import show_again
+from napari_prts.widgets.export._export_figure import FigureDialog, FigureSize
+from napari_prts.widgets.export._export_sessions import show_again
 from tests.study.saved_studies import full_study
 from tests.widgets.conftest import names, wait
 
@@ -64,7 +64,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
     for place in ("_export_files.show_info", "_export_sessions.show_info", "_jobs.show_error"):
         monkeypatch.setattr(f"napari_prts.widgets.{place}", said.append)
-    monkeypatch.setattr("napari_prts.widgets._export_menu.show_error", said.append)
+    monkeypatch.setattr("napari_prts.widgets.export._export_menu.show_error", said.append)
     return said
 
 

@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from napari_prts.analysis.broad_types import MARKERS
 from napari_prts.errors import ExpressionError
-from napari_prts.widgets._gene_lists import (
+from napari_prts.widgets.explore._gene_lists import (
     ALL,
     BEST,
     FAVOURITES,
@@ -18,8 +18,8 @@ from napari_prts.widgets._gene_lists import (
     GeneLists,
     written_as,
 )
-from napari_prts.widgets._gene_lists_files import read_gene_lists
-from napari_prts.widgets._gene_lists_memory import GeneMemory
+from napari_prts.widgets.explore._gene_lists_files import read_gene_lists
+from napari_prts.widgets.explore._gene_lists_memory import GeneMemory
 
 MOUSE = ["Apoe", "Gfap", "Aqp4", "mt-Co1", "Krt5"]
 

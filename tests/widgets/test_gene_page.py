@@ -18,11 +18,11 @@ from napari_prts.study import Study
 from napari_prts.viewer import Role
 from napari_prts.viewer.painting import COLORMAPS, Limits
 from napari_prts.widgets import Workspace
-from napari_prts.widgets._gene_delegate import marked, star_place
-from napari_prts.widgets._gene_list import GeneList
-from napari_prts.widgets._gene_lists import BEST, FAVOURITES, MARKER
-from napari_prts.widgets._gene_page import GenePage
-from napari_prts.widgets._limits_drawing import number
+from napari_prts.widgets.explore._gene_delegate import marked, star_place
+from napari_prts.widgets.explore._gene_list import GeneList
+from napari_prts.widgets.explore._gene_lists import BEST, FAVOURITES, MARKER
+from napari_prts.widgets.explore._gene_page import GenePage
+from napari_prts.widgets.explore._limits_drawing import number
 
 from .conftest import names
 

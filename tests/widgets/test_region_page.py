@@ -19,7 +19,7 @@ from napari_prts.slide import Slide
 from napari_prts.study import Study
 from napari_prts.viewer import Role
 from napari_prts.widgets import Workspace
-from napari_prts.widgets._region_words import profile_interval
+from napari_prts.widgets.explore._region_words import profile_interval
 from tests.widgets.asked import ask_about, click_gene, clustered, drag_on, predicted, settle
 from tests.widgets.canvas import Hand
 from tests.widgets.cells import GENES, kinds_of
@@ -127,7 +127,7 @@ def test_the_scatter_and_the_tables_lead_to_genes(
     assert page.differing.found is not None
 
     said: list[str] = []
-    monkeypatch.setattr("napari_prts.widgets._region_page.show_info", said.append)
+    monkeypatch.setattr("napari_prts.widgets.explore._region_page.show_info", said.append)
     page.pages.setCurrentWidget(page.genes)
     page.save(tmp_path / "region.csv")
     settle(workspace, qtbot)

@@ -15,7 +15,7 @@ from napari_prts.jobs import run
 from napari_prts.nuclei import Nuclei
 from napari_prts.slide import Slide
 from napari_prts.widgets import Workspace
-from napari_prts.widgets._gene_table import Column, GeneTable
+from napari_prts.widgets.explore._gene_table import Column, GeneTable
 from tests.widgets.asked import ask_about, click_gene, predicted, settle
 from tests.widgets.cells import GENES
 
@@ -63,7 +63,7 @@ def test_all_genes_are_scored_when_the_page_is_seen(
     assert not page.dim.isChecked()
 
     said: list[str] = []
-    monkeypatch.setattr("napari_prts.widgets._trust_page.show_info", said.append)
+    monkeypatch.setattr("napari_prts.widgets.explore._trust_page.show_info", said.append)
     page.save(tmp_path / "genes.csv")
     settle(workspace, qtbot)
     assert "genes.csv" in said[0]

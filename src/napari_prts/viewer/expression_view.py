@@ -201,6 +201,19 @@ class ExpressionView:
         self._bins.revive()
         self._show()
 
+    def drawn(self, seconds: float) -> None:
+        """Tell how long the window took to draw the last repaint; it is given a rest of that, too.
+
+        Without a graphics card, drawing takes the cores that encode the cells to come.
+
+        Parameters
+        ----------
+        seconds : float
+            From the repaint on.
+        """
+        rest = self._clock() + _PATIENCE * seconds
+        self._not_before = max(self._not_before, rest)
+
     def cell_at(self, side: str, row: float, column: float) -> CellSeen | None:
         """Find the cell whose dot is on top at a place.
 

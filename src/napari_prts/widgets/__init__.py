@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "ExplorePanel": "_explore_panel",
+    "ExplorePanel": "explore._explore_panel",
     "NucleiPanel": "_nuclei_panel",
     "PredictPanel": "_predict_panel",
     "Session": "_session",

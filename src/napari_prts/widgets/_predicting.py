@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -161,6 +162,11 @@ class Predicting:
             return
         study.take_arrived(report.partial)
         self._paint.start()
+        view = self._session.view
+        if view is not None and not view.expression.arrived_dirty:
+            began, told = perf_counter(), view.expression.drawn
+            # Comes after what is waiting to be drawn.
+            QTimer.singleShot(0, lambda: told(perf_counter() - began))
 
     def _paint_rest(self) -> None:
         view = self._session.view

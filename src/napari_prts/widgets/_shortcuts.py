@@ -23,8 +23,8 @@ from napari_prts.widgets._shortcuts_list import LOOKING, Action, as_html
 
 if TYPE_CHECKING:
     from napari_prts.viewer.compare_stage import Stage
-    from napari_prts.widgets._explore_panel import ExplorePanel
     from napari_prts.widgets._session import Session
+    from napari_prts.widgets.explore._explore_panel import ExplorePanel
 
 # Fits on a screen of 768 pixels with its frame.
 _SIZE = (520, 600)

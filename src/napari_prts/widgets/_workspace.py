@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_prts.widgets._corner import Corner
-from napari_prts.widgets._explore_panel import ExplorePanel
-from napari_prts.widgets._export_menu import SaveMenu
-from napari_prts.widgets._export_sessions import TAG
 from napari_prts.widgets._job_line import JobLine
 from napari_prts.widgets._nuclei_panel import NucleiPanel
 from napari_prts.widgets._predict_panel import PredictPanel
 from napari_prts.widgets._session import Session, session_of
 from napari_prts.widgets._shortcuts import ShortcutsButton
 from napari_prts.widgets._slide_panel import SlidePanel
+from napari_prts.widgets.explore._explore_panel import ExplorePanel
+from napari_prts.widgets.export._export_menu import SaveMenu
+from napari_prts.widgets.export._export_sessions import TAG
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QWidget
 
 from napari_prts.errors import PrtsError
 from napari_prts.nuclei.selection import inside_lasso
-from napari_prts.widgets._figures import SIDES, side_word
 from napari_prts.widgets._panel import button
+from napari_prts.widgets.explore._figures import SIDES, side_word
 
 if TYPE_CHECKING:
     from anndata import AnnData

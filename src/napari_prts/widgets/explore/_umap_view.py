@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_prts.widgets._cluster_markers import fill
-from napari_prts.widgets._lasso_plot import LassoPlot
 from napari_prts.widgets._links import Links
-from napari_prts.widgets._umap_colours import (
+from napari_prts.widgets.explore._cluster_markers import fill
+from napari_prts.widgets.explore._lasso_plot import LassoPlot
+from napari_prts.widgets.explore._umap_colours import (
     UmapCells,
     cluster_colours,
     gene_colours,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_prts.widgets._figures import number, pcc
-from napari_prts.widgets._gene_table import Column
+from napari_prts.widgets.explore._figures import number, pcc
+from napari_prts.widgets.explore._gene_table import Column
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -11,8 +11,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_prts.nuclei.selection import at_point
-from napari_prts.widgets._figures import SIDES, number, side_word
-from napari_prts.widgets._hover_lookup import CellLookup
+from napari_prts.widgets.explore._figures import SIDES, number, side_word
+from napari_prts.widgets.explore._hover_lookup import CellLookup
 
 if TYPE_CHECKING:
     from napari_prts.study import Study

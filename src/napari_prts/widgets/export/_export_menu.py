@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QWidget
 
 from napari_prts.errors import PrtsError
 from napari_prts.viewer.cell_names import is_simulated
-from napari_prts.widgets._export_figure import FigureDialog, FigureSize
-from napari_prts.widgets._export_files import Exports
-from napari_prts.widgets._export_sessions import SESSIONS, SessionFiles
+from napari_prts.widgets.export._export_figure import FigureDialog, FigureSize
+from napari_prts.widgets.export._export_files import Exports
+from napari_prts.widgets.export._export_sessions import SESSIONS, SessionFiles
 
 if TYPE_CHECKING:
     from napari_prts.widgets._session import Session

@@ -6,7 +6,7 @@ from qtpy.QtCore import QModelIndex, QRect, QSize, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette
 from qtpy.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from napari_prts.widgets._gene_rows import NOTE, STAR
+from napari_prts.widgets.explore._gene_rows import NOTE, STAR
 
 # Pixels: the star's place at the right end, the space left of a name, and above and below it.
 STAR_WIDTH = 22
@@ -15,7 +15,7 @@ _AIR = 2
 
 
 class GeneDelegate(QStyledItemDelegate):
-    """Draws rows of :class:`~napari_prts.widgets._gene_rows.GeneRows`.
+    """Draws rows of :class:`~napari_prts.widgets.explore._gene_rows.GeneRows`.
 
     Attributes
     ----------

@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBox
 
 from napari_prts.viewer.cell_names import is_simulated
 from napari_prts.viewer.painting import Limits, expression_colormap
-from napari_prts.widgets._limits_histogram import SIDE_COLOURS, LimitsHistogram, Shown
 from napari_prts.widgets._panel import button
+from napari_prts.widgets.explore._limits_histogram import SIDE_COLOURS, LimitsHistogram, Shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

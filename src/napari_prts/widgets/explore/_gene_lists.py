@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QMenu, QToolButt
 
 from napari_prts.analysis.broad_types import MARKERS
 from napari_prts.errors import PrtsError
-from napari_prts.widgets._gene_lists_files import read_gene_lists
-from napari_prts.widgets._gene_lists_memory import GeneMemory
+from napari_prts.widgets.explore._gene_lists_files import read_gene_lists
+from napari_prts.widgets.explore._gene_lists_memory import GeneMemory
 
 # Kinds of lists; those of markers and one's own have a name besides.
 ALL, FAVOURITES, BEST, MARKER, LOADED = "all", "favourites", "best", "marker", "loaded"
@@ -96,7 +96,7 @@ class GeneLists(QWidget):
 
     def load(self, path: Path | str) -> None:
         """Load lists from a file, remember them, and choose the first; see
-        :func:`~napari_prts.widgets._gene_lists_files.read_gene_lists`.
+        :func:`~napari_prts.widgets.explore._gene_lists_files.read_gene_lists`.
         """
         try:
             lists = read_gene_lists(path)

@@ -9,12 +9,12 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QLabel, QVBoxLayout
 
 from napari_prts.viewer.expression_view import is_simulated
-from napari_prts.widgets._colour_limits import ColourLimits
-from napari_prts.widgets._gene_list import GeneList
-from napari_prts.widgets._gene_lists import ALL, BEST, FAVOURITES, GeneLists
-from napari_prts.widgets._gene_looks import GeneLooks
-from napari_prts.widgets._gene_scores import GeneScores
 from napari_prts.widgets._panel import Panel
+from napari_prts.widgets.explore._colour_limits import ColourLimits
+from napari_prts.widgets.explore._gene_list import GeneList
+from napari_prts.widgets.explore._gene_lists import ALL, BEST, FAVOURITES, GeneLists
+from napari_prts.widgets.explore._gene_looks import GeneLooks
+from napari_prts.widgets.explore._gene_scores import GeneScores
 
 if TYPE_CHECKING:
     from napari_prts.study import Study

@@ -13,7 +13,7 @@ from qtpy.QtGui import QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_prts.viewer.painting import Limits
-from napari_prts.widgets._limits_drawing import (
+from napari_prts.widgets.explore._limits_drawing import (
     HEIGHT,
     Axis,
     draw_bars,

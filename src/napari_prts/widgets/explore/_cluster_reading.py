@@ -11,20 +11,20 @@ from napari.utils.notifications import show_error, show_info
 from napari_prts.analysis.broad_types import MARKERS
 from napari_prts.errors import PrtsError
 from napari_prts.study.group_tables import with_names
-from napari_prts.widgets._cluster_markers import FoundMarkers, MarkerList
-from napari_prts.widgets._cluster_names import Lists, names_job
-from napari_prts.widgets._cluster_scores import (
+from napari_prts.widgets._jobs import Task
+from napari_prts.widgets.explore._cluster_markers import FoundMarkers, MarkerList
+from napari_prts.widgets.explore._cluster_names import Lists, names_job
+from napari_prts.widgets.explore._cluster_scores import (
     ScoreControls,
     keep_scores,
     outcome_words,
     sides_with,
 )
-from napari_prts.widgets._cluster_tables import save_tables_job
-from napari_prts.widgets._cluster_work import same_tables, tables_of
-from napari_prts.widgets._gene_lists_files import read_gene_lists
-from napari_prts.widgets._gene_lists_memory import GeneMemory
-from napari_prts.widgets._jobs import Task
-from napari_prts.widgets._umap_colours import side_words
+from napari_prts.widgets.explore._cluster_tables import save_tables_job
+from napari_prts.widgets.explore._cluster_work import same_tables, tables_of
+from napari_prts.widgets.explore._gene_lists_files import read_gene_lists
+from napari_prts.widgets.explore._gene_lists_memory import GeneMemory
+from napari_prts.widgets.explore._umap_colours import side_words
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -25,16 +25,16 @@ from napari_prts.study.group_tables import (
     with_hidden,
     with_names,
 )
-from napari_prts.widgets._cluster_controls import ClusterControls
-from napari_prts.widgets._cluster_fold import Fold
-from napari_prts.widgets._cluster_legend import ClusterLegend
-from napari_prts.widgets._cluster_names import NamesButton
-from napari_prts.widgets._cluster_plots import ClusterPlots
-from napari_prts.widgets._cluster_reading import ClusterReading
-from napari_prts.widgets._cluster_work import ClusterWork, tables_of
 from napari_prts.widgets._panel import Panel, button
-from napari_prts.widgets._umap_colours import side_words
-from napari_prts.widgets._umap_section import UmapSection
+from napari_prts.widgets.explore._cluster_controls import ClusterControls
+from napari_prts.widgets.explore._cluster_fold import Fold
+from napari_prts.widgets.explore._cluster_legend import ClusterLegend
+from napari_prts.widgets.explore._cluster_names import NamesButton
+from napari_prts.widgets.explore._cluster_plots import ClusterPlots
+from napari_prts.widgets.explore._cluster_reading import ClusterReading
+from napari_prts.widgets.explore._cluster_work import ClusterWork, tables_of
+from napari_prts.widgets.explore._umap_colours import side_words
+from napari_prts.widgets.explore._umap_section import UmapSection
 
 if TYPE_CHECKING:
     from anndata import AnnData

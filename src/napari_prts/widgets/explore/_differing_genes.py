@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
-from napari_prts.widgets._figures import SIDES, side_word
-from napari_prts.widgets._gene_table import GeneTable
 from napari_prts.widgets._jobs import Task
-from napari_prts.widgets._region_words import differing_columns
+from napari_prts.widgets.explore._figures import SIDES, side_word
+from napari_prts.widgets.explore._gene_table import GeneTable
+from napari_prts.widgets.explore._region_words import differing_columns
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -10,11 +10,11 @@ from napari.utils.notifications import show_info
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QLabel, QVBoxLayout
 
-from napari_prts.widgets._figures import number, pcc, share, side_word
-from napari_prts.widgets._gene_table import Column, GeneTable
 from napari_prts.widgets._jobs import Task
 from napari_prts.widgets._panel import Panel, button
-from napari_prts.widgets._tables import Tables
+from napari_prts.widgets.explore._figures import number, pcc, share, side_word
+from napari_prts.widgets.explore._gene_table import Column, GeneTable
+from napari_prts.widgets.explore._tables import Tables
 
 if TYPE_CHECKING:
     from napari_prts.analysis import GeneTrust

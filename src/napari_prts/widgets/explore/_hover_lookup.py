@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_prts.nuclei import Source
-from napari_prts.widgets._figures import SIDES
+from napari_prts.widgets.explore._figures import SIDES
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -9,9 +9,9 @@ from napari.utils.notifications import show_info
 
 from napari_prts.errors import NucleiError, PrtsError
 from napari_prts.jobs import Job, Progress
-from napari_prts.widgets._export_figure import FigureSize
-from napari_prts.widgets._export_sessions import TAG, parts_on_screen
 from napari_prts.widgets._jobs import Task
+from napari_prts.widgets.export._export_figure import FigureSize
+from napari_prts.widgets.export._export_sessions import TAG, parts_on_screen
 
 if TYPE_CHECKING:
     from napari_prts.viewer.figure import FigureRequest

@@ -10,8 +10,8 @@ from qtpy.QtCore import Signal as QtSignal  # type: ignore[attr-defined]
 from qtpy.QtGui import QKeyEvent, QMouseEvent
 from qtpy.QtWidgets import QAbstractItemView, QLineEdit, QListView, QVBoxLayout, QWidget
 
-from napari_prts.widgets._gene_delegate import GeneDelegate, star_place
-from napari_prts.widgets._gene_rows import GeneRows, Where
+from napari_prts.widgets.explore._gene_delegate import GeneDelegate, star_place
+from napari_prts.widgets.explore._gene_rows import GeneRows, Where
 
 if TYPE_CHECKING:
     from napari_prts.analysis import GeneSearch

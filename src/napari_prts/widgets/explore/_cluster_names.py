@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_prts.analysis.broad_types import MARKERS
 from napari_prts.jobs import Job
-from napari_prts.widgets._gene_lists_memory import GeneMemory
+from napari_prts.widgets.explore._gene_lists_memory import GeneMemory
 
 if TYPE_CHECKING:
     from anndata import AnnData

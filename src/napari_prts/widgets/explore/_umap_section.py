@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal as QtSignal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_prts.widgets._cluster_markers import fill
 from napari_prts.widgets._panel import button
-from napari_prts.widgets._umap_colours import laid_out, side_words, words_of
-from napari_prts.widgets._umap_view import UmapView
+from napari_prts.widgets.explore._cluster_markers import fill
+from napari_prts.widgets.explore._umap_colours import laid_out, side_words, words_of
+from napari_prts.widgets.explore._umap_view import UmapView
 
 if TYPE_CHECKING:
     from napari_prts.widgets._session import Session

@@ -10,15 +10,15 @@ from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QFileDialog, QLabel, QTabWidget, QVBoxLayout
 
-from napari_prts.widgets._differing_genes import DifferingPage
-from napari_prts.widgets._figures import side_word
-from napari_prts.widgets._gene_table import GeneTable
 from napari_prts.widgets._jobs import Task
-from napari_prts.widgets._lasso_plot import LassoPlot
 from napari_prts.widgets._panel import Panel, button
-from napari_prts.widgets._region_source import RegionSource
-from napari_prts.widgets._region_words import answer_columns, answer_words
-from napari_prts.widgets._tables import Tables
+from napari_prts.widgets.explore._differing_genes import DifferingPage
+from napari_prts.widgets.explore._figures import side_word
+from napari_prts.widgets.explore._gene_table import GeneTable
+from napari_prts.widgets.explore._lasso_plot import LassoPlot
+from napari_prts.widgets.explore._region_source import RegionSource
+from napari_prts.widgets.explore._region_words import answer_columns, answer_words
+from napari_prts.widgets.explore._tables import Tables
 
 if TYPE_CHECKING:
     from napari_prts.analysis import Paired, Region, RegionAnswer

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
-from napari_prts.widgets._cell_page import CellPage
-from napari_prts.widgets._clusters_page import ClustersPage
-from napari_prts.widgets._compare_bar import CompareBar
-from napari_prts.widgets._gene_page import GenePage
-from napari_prts.widgets._region_page import RegionPage
 from napari_prts.widgets._session import Session, session_of
-from napari_prts.widgets._trust_page import TrustPage
+from napari_prts.widgets.explore._cell_page import CellPage
+from napari_prts.widgets.explore._clusters_page import ClustersPage
+from napari_prts.widgets.explore._compare_bar import CompareBar
+from napari_prts.widgets.explore._gene_page import GenePage
+from napari_prts.widgets.explore._region_page import RegionPage
+from napari_prts.widgets.explore._trust_page import TrustPage
 
 if TYPE_CHECKING:
     from napari import Viewer

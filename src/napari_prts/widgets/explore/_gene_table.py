@@ -13,7 +13,7 @@ from qtpy.QtCore import Signal as QtSignal  # type: ignore[attr-defined]
 from qtpy.QtGui import QFont, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QLineEdit, QTableView, QVBoxLayout, QWidget
 
-from napari_prts.widgets._figures import number
+from napari_prts.widgets.explore._figures import number
 
 # Pixels; a column is as wide as its title and the mark that it is sorted need.
 _GENE_WIDTH, _LEAST_WIDTH, _MARK = 78, 44, 19

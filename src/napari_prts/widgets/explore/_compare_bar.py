@@ -11,10 +11,10 @@ from napari_prts.study import Study
 from napari_prts.viewer.compare_difference import DIFFERENCE_WORDS
 from napari_prts.viewer.compare_modes import why_not
 from napari_prts.viewer.compare_stage import Stage
-from napari_prts.widgets._compare_bins import MeasuredAs
 from napari_prts.widgets._links import Links
 from napari_prts.widgets._panel import button
 from napari_prts.widgets._session import Session
+from napari_prts.widgets.explore._compare_bins import MeasuredAs
 
 WORDS = {
     "beside": "Side by side",

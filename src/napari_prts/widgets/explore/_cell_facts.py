@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_prts.widgets._figures import SIDES, number, side_word
-from napari_prts.widgets._gene_table import Column
+from napari_prts.widgets.explore._figures import SIDES, number, side_word
+from napari_prts.widgets.explore._gene_table import Column
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from napari_prts.widgets._hover_lookup import CellLookup
+    from napari_prts.widgets.explore._hover_lookup import CellLookup
 
 # As in analysis.dimming: one in five ordinary cells is below it.
 _UNUSUAL = 0.2

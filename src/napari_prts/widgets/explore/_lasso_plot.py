@@ -169,7 +169,7 @@ class LassoPlot(QWidget):
         self._dirty = self.canvas is None or not self.isVisible()
         if self._dirty:
             return
-        from napari_prts.widgets._plot_dots import Dots
+        from napari_prts.widgets.explore._plot_dots import Dots
 
         self._axes = axes = self._fresh_axes()
         known = self._known()

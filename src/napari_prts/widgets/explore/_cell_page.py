@@ -8,13 +8,13 @@ import numpy as np
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 
-from napari_prts.widgets._cell_facts import Means, cell_words, gene_columns, gene_means
-from napari_prts.widgets._figures import SIDES
-from napari_prts.widgets._gene_table import GeneTable
-from napari_prts.widgets._hover import Hover
 from napari_prts.widgets._jobs import JobRunner, Task
 from napari_prts.widgets._panel import Panel
-from napari_prts.widgets._tile_picture import (
+from napari_prts.widgets.explore._cell_facts import Means, cell_words, gene_columns, gene_means
+from napari_prts.widgets.explore._figures import SIDES
+from napari_prts.widgets.explore._gene_table import GeneTable
+from napari_prts.widgets.explore._hover import Hover
+from napari_prts.widgets.explore._tile_picture import (
     CellTile,
     TilePicture,
     close_sight,

@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
 from napari_prts.errors import PrtsError
 from napari_prts.study.group_tables import GREY, colours_of
-from napari_prts.widgets._cluster_work import same_tables
 from napari_prts.widgets._links import Links
+from napari_prts.widgets.explore._cluster_work import same_tables
 
 if TYPE_CHECKING:
     from anndata import AnnData

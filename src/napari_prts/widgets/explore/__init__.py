@@ -1,0 +1,1 @@
+"""Explore: the pages on genes, cells, regions and clusters, and what they are made of."""

@@ -1,0 +1,1 @@
+"""Save: figures, tables, sessions, and the menu that offers them."""
