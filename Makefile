@@ -27,7 +27,7 @@ demo: setup ## The main job on the embedded slide, results in DEMO_OUTPUT (demo-
 test: setup ## Everything that must hold: style, types, imports, manifest, tests (PYTEST_ARGS)
 	@status=0; \
 	$(MAKE) lint || status=1; \
-	OMP_NUM_THREADS=1 tools/screen.sh $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile \
+	OMP_NUM_THREADS=1 LP_NUM_THREADS=1 tools/screen.sh $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile \
 		$(PYTEST_ARGS) || status=1; \
 	exit $$status
 

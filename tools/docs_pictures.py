@@ -19,6 +19,7 @@ from typing import Any
 
 import napari
 import numpy as np
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from PIL import Image
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
@@ -34,7 +35,7 @@ from napari_prts.widgets import open_workspace
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 # The smallest screen that must do.
 SMALL = (1366, 768)
-QUALITY = 88
+QUALITY = 80
 PATIENCE_S = 600.0
 GENES = 3
 
@@ -85,8 +86,11 @@ class Walk:
         self.rest(0.2)
 
     def picture(self, name: str) -> None:
-        """Keep what is on screen."""
+        """Keep what is on screen, without the notifications that lie over the scale bar."""
         self.rest()
+        for said in self.viewer.window._qt_window.findChildren(NapariQtNotification):
+            said.close()
+        self.rest(0.2)
         self.number += 1
         shot = self.viewer.screenshot(canvas_only=False, flash=False)
         path = self.folder / f"walk-{self.number:02d}-{name}.jpg"
@@ -157,8 +161,6 @@ def find_nuclei(walk: Walk) -> None:
     panel = walk.workspace.nuclei
     walk.workspace.tabs.setCurrentWidget(panel)
     walk.click(panel.find_button)
-    walk.until(lambda: len(walk.study.nuclei) > 200, "the first nuclei")
-    walk.picture("finding")
     walk.work()
     walk.picture("nuclei")
 

@@ -32,7 +32,7 @@ _ON_STAGE = (
     Role.SWIPE_LINE,
 )
 # Half a canvas is narrow for "Predicted Apoe (simulated training)".
-_FONT, _FONT_HALF = 11, 9
+_FONT, _FONT_HALF = 11, 7
 
 
 class Stage:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Milliseconds from a correction to the new prediction: two corrections in quick succession
 # are taken together, one is shown within a second.
-_AFTER_CORRECTION = 80
+_AFTER_CORRECTION = 40
 # Milliseconds without further cells until the last that came are painted: the view paints
 # some five times a second by itself, but only when cells come.
 _AFTER_ARRIVAL = 250

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 if TYPE_CHECKING:
     from napari_prts.expression import EpochReport
 
-_HEIGHT = 260
+_HEIGHT = 150
 # Told apart by people who see colours differently (Okabe and Ito 2008), on dark and light.
 _TRAINING, _VALIDATION, _BEST = "#E69F00", "#56B4E9", "#009E73"
 
@@ -56,7 +56,7 @@ class TrainingCurves(QWidget):
         colour = self.palette().windowText().color().name()
         figure = Figure()
         figure.patch.set_alpha(0.0)
-        figure.subplots_adjust(left=0.2, right=0.97, top=0.97, bottom=0.17, hspace=0.12)
+        figure.subplots_adjust(left=0.2, right=0.97, top=0.97, bottom=0.27, hspace=0.15)
         loss, pcc = figure.subplots(2, 1, sharex=True)
         for axes, label in ((loss, "loss"), (pcc, "PCC")):
             axes.set_ylabel(label, color=colour)
