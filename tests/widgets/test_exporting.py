@@ -62,7 +62,11 @@ def ready(workspace: Workspace, slide: Slide, nuclei: Nuclei, qtbot: QtBot) -> W
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the user is told."""
     said: list[str] = []
-    for place in ("_export_files.show_info", "_export_sessions.show_info", "_jobs.show_error"):
+    for place in (
+        "export._export_files.show_info",
+        "export._export_sessions.show_info",
+        "_jobs.show_error",
+    ):
         monkeypatch.setattr(f"napari_prts.widgets.{place}", said.append)
     monkeypatch.setattr("napari_prts.widgets.export._export_menu.show_error", said.append)
     return said
