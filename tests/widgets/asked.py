@@ -68,10 +68,9 @@ def ask_about(workspace: Workspace, slide: Slide, nuclei: Nuclei, *sides: str) -
 
 def settle(workspace: Workspace, qtbot: QtBot) -> None:
     """Wait until nothing is being worked out for the pages."""
-    asking = workspace.explore.cell.asking
-    qtbot.waitUntil(
-        lambda: workspace.session.jobs.running is None and asking.running is None, timeout=60_000
-    )
+    session = workspace.session
+    runners = (session.jobs, session.beside, workspace.explore.cell.asking)
+    qtbot.waitUntil(lambda: all(runner.running is None for runner in runners), timeout=60_000)
 
 
 def click_gene(table: GeneTable, qtbot: QtBot, row: int) -> str:

@@ -17,6 +17,7 @@ from napari_prts.viewer.readers import SLIDE_KEY, picture_layer
 from napari_prts.viewer.slide_view import SCREEN_KEY
 from napari_prts.widgets._arrivals import Arrivals
 from napari_prts.widgets._brush import Brush
+from napari_prts.widgets._gene_scores import GeneScores
 from napari_prts.widgets._jobs import JobRunner, Task
 from napari_prts.widgets._looking import Looking
 from napari_prts.widgets._other_slide import Answer, ask_about_other_slide
@@ -56,6 +57,8 @@ class Session:
         Keeps :attr:`focus` to what is on screen.
     brush : Brush
         What is painted over the tissue, and how.
+    scores : GeneScores
+        How well each gene is predicted here.
     """
 
     study_changed = Signal()
@@ -74,6 +77,7 @@ class Session:
         self._arrivals: dict[Layer, Arrivals] = {}
         self.looking = Looking(viewer, lambda: self._view)
         self.brush = Brush(self)
+        self.scores = GeneScores(self)
         self.ask: Callable[[Study, Slide], Answer] = ask_about_other_slide
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_prts.errors import ExpressionError
 from napari_prts.jobs import Job, Progress
@@ -65,11 +65,11 @@ def _sizes(rows: tuple[LegendRow, ...]) -> DataFrame:
     import pandas as pd
 
     sides = list(rows[0].cells)
-    table = {"colour": [row.colour for row in rows]}
+    table: dict[str, list[Any]] = {"colour": [row.colour for row in rows]}
     for side in sides:
-        table[f"{side}_cells"] = [row.cells[side] for row in rows]  # type: ignore[misc]
-        table[f"{side}_share"] = [row.share[side] for row in rows]  # type: ignore[misc]
-        table[f"{side}_removed_in_the_paper"] = [side in row.small for row in rows]  # type: ignore[misc]
+        table[f"{side}_cells"] = [row.cells[side] for row in rows]
+        table[f"{side}_share"] = [row.share[side] for row in rows]
+        table[f"{side}_removed_in_the_paper"] = [side in row.small for row in rows]
     return pd.DataFrame(table, index=pd.Index([row.name for row in rows], name="cluster"))
 
 

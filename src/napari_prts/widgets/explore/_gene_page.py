@@ -14,7 +14,6 @@ from napari_prts.widgets.explore._colour_limits import ColourLimits
 from napari_prts.widgets.explore._gene_list import GeneList
 from napari_prts.widgets.explore._gene_lists import ALL, BEST, FAVOURITES, GeneLists
 from napari_prts.widgets.explore._gene_looks import GeneLooks
-from napari_prts.widgets.explore._gene_scores import GeneScores
 
 if TYPE_CHECKING:
     from napari_prts.study import Study
@@ -36,7 +35,7 @@ class GenePage(Panel):
         self.facts.setWordWrap(True)
         self.limits = ColourLimits(self.session)
         self.looks = GeneLooks(self.session)
-        self.scores = GeneScores(self.session)
+        self.scores = self.session.scores
         for widget in (self.lists, self.genes, self.facts, self.limits, self.looks):
             # The list takes what room there is, before the panel's empty end.
             column.addWidget(widget, 100 if widget is self.genes else 0)

@@ -12,13 +12,13 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QTabWidget, QVBoxLayout
 
 from napari_prts.widgets._jobs import Task
 from napari_prts.widgets._panel import Panel, button
+from napari_prts.widgets._tables import Tables
 from napari_prts.widgets.explore._differing_genes import DifferingPage
 from napari_prts.widgets.explore._figures import side_word
 from napari_prts.widgets.explore._gene_table import GeneTable
 from napari_prts.widgets.explore._lasso_plot import LassoPlot
 from napari_prts.widgets.explore._region_source import RegionSource
 from napari_prts.widgets.explore._region_words import answer_columns, answer_words
-from napari_prts.widgets.explore._tables import Tables
 
 if TYPE_CHECKING:
     from napari_prts.analysis import Paired, Region, RegionAnswer

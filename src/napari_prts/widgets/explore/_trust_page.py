@@ -10,11 +10,13 @@ from napari.utils.notifications import show_info
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QLabel, QVBoxLayout
 
+from napari_prts.widgets._gene_scores import TAG as SCORING
+from napari_prts.widgets._job_line import JobLine
 from napari_prts.widgets._jobs import Task
 from napari_prts.widgets._panel import Panel, button
+from napari_prts.widgets._tables import Tables
 from napari_prts.widgets.explore._figures import number, pcc, share, side_word
 from napari_prts.widgets.explore._gene_table import Column, GeneTable
-from napari_prts.widgets.explore._tables import Tables
 
 if TYPE_CHECKING:
     from napari_prts.analysis import GeneTrust
@@ -27,7 +29,7 @@ GOOD_PCC = 0.3
 
 
 class TrustPage(Panel):
-    """A table of all genes, scored when the page is first seen.
+    """A table of all genes, scored when it is first needed, here or on the Gene page.
 
     Attributes
     ----------
@@ -40,8 +42,6 @@ class TrustPage(Panel):
     def build(self, column: QVBoxLayout) -> None:
         """Add the page's controls."""
         self.trust: GeneTrust | None = None
-        # What was scored, or is being scored.
-        self._of: Tables | None = None
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.genes = GeneTable()
@@ -50,7 +50,9 @@ class TrustPage(Panel):
             "Predicted cells recede the less they look like those that the model was trained on"
         )
         self.save_button = button("Save table...", "Write all genes with their figures to a CSV")
+        self.scoring = JobLine(self.session.beside, SCORING, self)
         column.addWidget(self.words)
+        column.addWidget(self.scoring)
         column.addWidget(self.genes, 1000)
         column.addWidget(self.dim)
         column.addWidget(self.save_button)
@@ -58,6 +60,7 @@ class TrustPage(Panel):
         self.dim.toggled.connect(self._on_dim)
         self.save_button.clicked.connect(self._on_save)
         self.links.connect(self.session.brush.changed, self._on_brush)
+        self.links.connect(self.session.scores.changed, self._on_scores)
         self._on_brush()
 
     def listen(self, study: Study) -> None:
@@ -72,20 +75,23 @@ class TrustPage(Panel):
 
     def refresh(self) -> None:
         """Show the genes' scores, made anew if a table has changed."""
-        study = self.study
-        tables = Tables.of(study)
-        if self._of is not None and not tables.same(self._of):
-            self._of = None
-            self._show(None)
+        study, tables = self.study, Tables.of(self.study)
+        self.session.scores.check()
         self.state.setText(self._ask_for(study))
         self.state.setVisible(not tables.both)
-        known = tables.both
         for widget in (self.words, self.genes, self.save_button):
-            widget.setVisible(known)
-        self.dim.setVisible(study is not None and study.predicted is not None)
-        self.save_button.setEnabled(self.trust is not None)
-        if known and self.isVisible() and self._of is None:
-            self._score(tables)
+            widget.setVisible(tables.both)
+        self.dim.setVisible(tables.predicted is not None)
+        if tables.both and self.isVisible():
+            self.session.scores.want()
+        self._on_scores()
+
+    def _on_scores(self) -> None:
+        scores = self.session.scores
+        if scores.trust is not self.trust:
+            self._show(scores.trust)
+        if scores.trust is None:
+            self.words.setText(scores.problem)
 
     def _ask_for(self, study: Study | None) -> str:
         if study is None:
@@ -98,33 +104,10 @@ class TrustPage(Panel):
             return "Only predicted cells so far: open a Visium HD folder to score them against."
         return ""
 
-    def _score(self, tables: Tables) -> None:
-        study, predicted, measured = self.study, tables.predicted, tables.measured
-        assert predicted is not None
-        assert measured is not None
-        self._of = tables
-
-        def make() -> Job[GeneTrust]:
-            from napari_prts.analysis import trust_genes
-
-            return trust_genes(predicted, measured)
-
-        def done(trust: GeneTrust) -> None:
-            if self.study is study and tables.same(self._of):
-                self._show(trust)
-
-        def failed(words: str) -> None:
-            if self.study is study and tables.same(self._of):
-                self.words.setText(words)
-
-        self.words.setText("")
-        self.session.jobs.submit(Task(self.tag, "Scoring genes", make, done, failed=failed))
-
     def _show(self, trust: GeneTrust | None) -> None:
         self.trust = trust
         self.save_button.setEnabled(trust is not None)
         if trust is None or self.study is None:
-            self.words.setText("")
             self.genes.set_table([], [])
             return
         self.words.setText(trust_words(trust, side_word(self.study, "measured")))
