@@ -14,6 +14,9 @@ BIN := .venv/bin
 DEMO_OUTPUT ?= demo-output
 # Tests run in two processes of one thread each: more of either fight over two cores.
 TEST_WORKERS ?= 2
+# Tests start many processes: where Python may not keep the byte code of its libraries, each
+# of them compiles all of PyTorch and scanpy anew, for 10 s and more.
+TEST_ENV := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 LP_NUM_THREADS=1
 PYTEST_ARGS ?=
 
 .PHONY: help demo test lint bench docs-pictures setup clean distclean
@@ -27,7 +30,7 @@ demo: setup ## The main job on the embedded slide, results in DEMO_OUTPUT (demo-
 test: setup ## Everything that must hold: style, types, imports, manifest, tests (PYTEST_ARGS)
 	@status=0; \
 	$(MAKE) lint || status=1; \
-	OMP_NUM_THREADS=1 LP_NUM_THREADS=1 tools/screen.sh $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile \
+	$(TEST_ENV) tools/screen.sh $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile \
 		$(PYTEST_ARGS) || status=1; \
 	exit $$status
 

@@ -45,6 +45,19 @@ def slide_with_nuclei(path: Path | None, kept: Path | None) -> tuple[Slide, Nucl
     return slide, run(segment(slide, SegmentRequest()))
 
 
+def mosaic(slide: Slide, nuclei: Nuclei, cells: int) -> tuple[Slide, Nuclei]:
+    """Lay a slide beside itself as often as it takes for so many nuclei."""
+    from napari_prts.nuclei import Nuclei
+    from napari_prts.slide import Slide
+
+    pixels = np.asarray(slide.levels[0])
+    times = -(-cells // len(nuclei))
+    aside = [np.array((0, number * pixels.shape[1])) for number in range(times)]
+    outlines = [ring + offset for offset in aside for ring in nuclei.polygons()]
+    larger = Slide.from_array(np.tile(pixels, (1, times, 1)), slide.mpp, f"{times} x {slide.name}")
+    return larger, Nuclei.from_polygons(outlines[:cells])
+
+
 def around_middle(nuclei: Nuclei, most: int) -> NDArray[np.intp]:
     """Positions of the nuclei nearest to the middle of them all, in a square."""
     away = np.abs(nuclei.centroids - np.median(nuclei.centroids, axis=0)).max(axis=1)

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from napari_prts.analysis import Apart
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
 
 # Machines are busy: tests never depend on time.
 settings.register_profile("napari-prts", deadline=None)
 settings.load_profile("napari-prts")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Files that share what takes long to make go to one worker, where it is made once."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.sharing_out import SharedOut
+
+    return SharedOut(config, log)
+
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -28,11 +42,39 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collections() -> None:
+    """Leave what is loaded to stay out of Python's search for garbage.
+
+    napari searches several times for each window, among all of PyTorch and scanpy for 0.2 s.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test away from the user's cache and data."""
     monkeypatch.setenv("NAPARI_PRTS_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("NAPARI_PRTS_DATA", str(tmp_path_factory.mktemp("data")))
+
+
+@pytest.fixture(scope="session")
+def process_beside() -> Iterator[Apart]:
+    """A process beside this one that has its compilation behind it: 15 s, once for all tests.
+
+    Closing it does nothing: it finishes what it is doing, unheard. That a closed process ends
+    is tested with others.
+    """
+    from napari_prts.analysis import Apart
+
+    class Kept(Apart):
+        def close(self) -> None:
+            """Stay for the next test."""
+
+    kept = Kept()
+    yield kept
+    Apart.close(kept)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ _HOMES = {
     "open_slide": "slide",
     "open_study": "study",
     "read_space_ranger": "visium_hd",
+    "show": "widgets",
     "simulate_visium_hd": "visium_hd",
 }
 
@@ -38,29 +39,44 @@ __all__ = [
     "open_slide",
     "open_study",
     "read_space_ranger",
+    "show",
     "simulate_visium_hd",
 ]
 
 
 def open(path: Path | str, mpp: float | None = None) -> Study:
-    """Open a slide as a study.
+    """Open a slide, or what was saved of one, as a study.
 
     Parameters
     ----------
     path : path
-        Slide file, or OME-Zarr folder.
+        Slide file or OME-Zarr folder; a folder that :meth:`Study.save` or *Save study folder*
+        wrote; a session file (``.prts``).
     mpp : float, optional
-        Microns per level-0 pixel, where the file does not say or is wrong.
+        Microns per level-0 pixel of a slide, where the file does not say or is wrong.
 
     Raises
     ------
     SlideError
         If the slide cannot be opened.
+    PrtsError
+        If a saved study is damaged or its slide is not found, or a pixel size is given for it:
+        it has its own.
     """
+    from napari_prts.errors import PrtsError
     from napari_prts.slide import open_slide
-    from napari_prts.study import Study
+    from napari_prts.study import Study, open_session_study, open_study
 
-    return Study(open_slide(path, mpp))
+    place = Path(path)
+    saved = (place / "study.json").is_file()
+    if not saved and place.suffix.lower() != ".prts":
+        return Study(open_slide(path, mpp))
+    if mpp is not None:
+        raise PrtsError(
+            f"{place.name} is a saved study with a pixel size of its own: leave mpp out, and "
+            "correct it with study.set_mpp()."
+        )
+    return open_study(place) if saved else open_session_study(place)
 
 
 def __getattr__(name: str) -> Any:

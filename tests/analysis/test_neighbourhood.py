@@ -35,6 +35,7 @@ def alike(cells: AnnData) -> Neighbourhood:
 
 @pytest.fixture(scope="module")
 def apart() -> Iterator[Apart]:
+    """A process that is ended and begun again; the long compiling is left to another."""
     process = Apart()
     yield process
     process.close()
@@ -73,8 +74,9 @@ def test_clusters_are_written_into_a_copy(cells: AnnData, alike: Neighbourhood) 
 
 
 def test_a_process_beside_finds_the_same(
-    cells: AnnData, alike: Neighbourhood, apart: Apart
+    cells: AnnData, alike: Neighbourhood, process_beside: Apart
 ) -> None:
+    apart = process_beside
     again = run(find_neighbours(cells, ClusterRequest(n_top=20), apart))
     np.testing.assert_array_equal(again.connectivities.toarray(), alike.connectivities.toarray())
     assert not apart.knows(alike.key)
@@ -84,9 +86,11 @@ def test_a_process_beside_finds_the_same(
         assert apart.knows(alike.key)
 
 
-def test_umap_beside_tells_its_rounds_and_is_the_same(alike: Neighbourhood, apart: Apart) -> None:
+def test_umap_beside_tells_its_rounds_and_is_the_same(
+    alike: Neighbourhood, process_beside: Apart
+) -> None:
     seen: list[Progress] = []
-    there = run(lay_out(alike, apart), seen.append)
+    there = run(lay_out(alike, process_beside), seen.append)
     np.testing.assert_array_equal(there, run(lay_out(alike)))
     assert seen[-1].unit == "rounds"
     assert {progress.total for progress in seen} <= {0, 500}

@@ -16,6 +16,7 @@ from napari_prts.cohort.lock import only_batch
 from tests.cli.running import fail, invoke, succeed
 from tests.cohort.conftest import Cohort
 from tests.cohort.conftest import cohort as cohort
+from tests.cohort.conftest import uncompiled as uncompiled
 from tests.cohort.running import slide_processes, started, wait_until
 
 
@@ -44,7 +45,9 @@ def measured(cohort: Cohort, tmp_path: Path) -> Path:
     return write_h5ad(measure(slide, nuclei, activity, rng, rng, True), tmp_path / "measured.h5ad")
 
 
-def test_some_fail_and_the_status_says_so(cohort: Cohort, tmp_path: Path, measured: Path) -> None:
+def test_some_fail_and_the_status_says_so(
+    cohort: Cohort, tmp_path: Path, measured: Path, uncompiled: None
+) -> None:
     out, broken = tmp_path / "out", tmp_path / "broken.tif"
     broken.write_text("not a slide")
     cells = table(cohort, tmp_path / "cohort.csv", "a", measured=str(measured))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,17 @@ class Cohort:
     def request(self, output: Path, *entries: SlideEntry | str) -> BatchRequest:
         slides = tuple(self.entry(each) if isinstance(each, str) else each for each in entries)
         return BatchRequest(slides, self.settings, output)
+
+
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slides' processes interpret what groups cells: compiling takes 15 s, grouping 64 one.
+
+    Clusters are the same; the compiled code is tested elsewhere. Bins cannot be measured so.
+    """
+    # Loaded before, it goes on compiling in this process.
+    importlib.import_module("numba")
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
 
 
 def squares(height: int, width: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from napari_prts.errors import NucleiError
 from napari_prts.nuclei import Nuclei, rasterise, read_labels
-from napari_prts.nuclei.formats import labels
+from napari_prts.nuclei.formats import label_writing, labels
 from napari_prts.nuclei.formats.label_scale import scale_of
 from napari_prts.nuclei.formats.reading import read_nuclei, read_nuclei_reported
 from napari_prts.nuclei.formats.report import Problem
@@ -242,14 +242,21 @@ def read_nuclei_reported_of(image):
 # --- writing
 
 
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """A small slide is written in four tiles, as a large one is in many."""
+    monkeypatch.setattr(label_writing, "_TILE", 128)
+
+
 @unhurried
 @given(seed=st.integers(0, 99))
 @pytest.mark.parametrize("name", ["n.tif", "n.btf", "n.ome.zarr", "n.npy"])
-def test_written_labels_are_the_drawing(tmp_path, name, seed):
-    nuclei = Nuclei.from_polygons(scattered(30, *SLIDE, seed), ids=np.arange(7, 37))
-    write_nuclei(nuclei, tmp_path / name, {"mpp": 0.5}, SLIDE)
-    drawn = rasterise(nuclei, *SLIDE, values=nuclei.ids)
-    assert_same(read_nuclei(tmp_path / name, SLIDE), read_labels(drawn))
+def test_written_labels_are_the_drawing(tmp_path, small_tiles, name, seed):
+    slide = (200, 230)
+    nuclei = Nuclei.from_polygons(scattered(12, *slide, seed), ids=np.arange(7, 19))
+    write_nuclei(nuclei, tmp_path / name, {"mpp": 0.5}, slide)
+    drawn = rasterise(nuclei, *slide, values=nuclei.ids)
+    assert_same(read_nuclei(tmp_path / name, slide), read_labels(drawn))
 
 
 def test_an_id_of_0_comes_back(tmp_path):

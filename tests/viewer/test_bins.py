@@ -21,6 +21,7 @@ from napari_prts.viewer import Role, StudyView
 from napari_prts.viewer.bins_squares import BinSquares
 from napari_prts.viewer.cell_dots import SIDE
 from napari_prts.viewer.painted_side import Painting
+from napari_prts.viewer.painting import Limits
 from napari_prts.visium_hd import read_space_ranger, simulate_visium_hd
 from napari_prts.visium_hd.barcodes import barcodes_of, bins_of
 from napari_prts.visium_hd.larger_bins import BinnedSection, find_bins, read_bins
@@ -242,7 +243,23 @@ def test_bins_stand_in_the_place_of_measured_cells(
     assert f"Simulated {other}, 8 um bins" in names(view)
     view.expression.measure_by(None)
     assert f"Simulated {other}" in names(view)
-    assert not layer.visible
+    assert view.book.get(Role.BINS) is None, "no longer in the list"
+
+
+def test_limits_drawn_by_hand_hold_for_bins_too(
+    view: StudyView, study: Study, section: BinnedSection
+) -> None:
+    gene = str(study.measured.var_names[0])
+    view.expression.measure_by(section)
+    view.expression.paint(Painting(gene))
+    values, limits = view.expression.bins_painted
+    positive = values[values > 0]
+    assert (limits.low, limits.high) == pytest.approx(tuple(np.percentile(positive, [1, 99])), 1e-3)
+    view.expression.paint(Painting(gene, limits=Limits(0.5, 3.5)))
+    assert list(view.book.get(Role.BINS).contrast_limits) == [0.5, 3.5]
+    view.expression.measure_by(None)
+    assert view.expression.bins_painted is None
+    assert list(view.book.get(Role.MEASURED).contrast_limits) == [0.5, 3.5]
 
 
 def test_bins_are_swiped_as_cells_are(

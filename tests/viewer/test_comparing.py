@@ -319,6 +319,113 @@ def test_clusters_have_no_difference_and_stand_side_by_side(view: StudyView, stu
     assert view.book.viewer.canvas.grid.enabled
 
 
+# The list of layers
+
+LIST = {
+    "beside": {Role.MEASURED, Role.PREDICTED, Role.SLIDE_COPY},
+    "swipe": {Role.MEASURED, Role.PREDICTED, Role.SWIPE_LINE},
+    "blink": {Role.MEASURED, Role.PREDICTED},
+    "difference": {Role.DIFFERENCE},
+    "one": {Role.MEASURED, Role.PREDICTED},
+}
+ALWAYS = {Role.SLIDE, Role.NUCLEI, Role.EDITING}
+
+
+@pytest.mark.parametrize("before", MODES)
+def test_only_layers_of_the_mode_are_in_the_list(view: StudyView, before: str) -> None:
+    view.expression.paint(Painting("CD3E", mode=before))
+    for mode in MODES:
+        view.expression.paint(Painting("CD3E", mode=mode))
+        there = {role for role in Role if view.book.get(role) is not None}
+        assert there == ALWAYS | LIST[mode], mode
+    view.expression.clear()
+    assert {role for role in Role if view.book.get(role) is not None} == ALWAYS
+
+
+def test_layers_come_back_as_the_user_left_them(view: StudyView, study: Study) -> None:
+    view.expression.paint(Painting("CD3E", mode="difference"))
+    difference = view.book.get(Role.DIFFERENCE)
+    difference.opacity, difference.colormap = 0.4, "red"
+    view.expression.paint(Painting("CD3E", mode="one"))
+    predicted = view.book.get(Role.PREDICTED)
+    predicted.opacity, predicted.visible = 0.7, False
+    measured = view.book.get(Role.MEASURED)
+    measured.opacity = 0.6
+    # What they show is up to date when they come back, also what changed meanwhile.
+    view.expression.paint(Painting("KRT5", mode="difference"))
+    assert view.book.get(Role.DIFFERENCE) is difference
+    assert (difference.opacity, difference.colormap.name) == (0.4, "red")
+    assert difference.name == "Predicted minus measured KRT5"
+    view.expression.paint(Painting("EPCAM", mode="blink"))
+    view.expression.paint(Painting("EPCAM", mode="beside"))
+    assert view.book.get(Role.PREDICTED) is predicted
+    assert (predicted.opacity, predicted.visible) == (0.7, False)
+    assert (measured.opacity, measured.visible) == (0.6, True)
+    row, column = np.rint(study.nuclei.centroids[7]).astype(int)
+    shown = float(np.asarray(measured.data[0])[row, column])
+    assert shown == pytest.approx(float(study.measured[7, "EPCAM"].X.toarray()[0, 0]), rel=0.2)
+
+
+def test_a_side_hidden_by_turns_comes_back_to_be_seen(view: StudyView) -> None:
+    view.expression.paint(Painting("CD3E", mode="blink"))
+    assert seen(view) == ["Measured CD3E"]
+    for mode in ("difference", "one"):
+        view.expression.paint(Painting("CD3E", mode=mode))
+    assert seen(view) == ["Measured CD3E", "Predicted CD3E"]
+
+
+def test_a_deleted_layer_stays_deleted_until_asked_for_again(view: StudyView, study: Study) -> None:
+    view.expression.paint(Painting("CD3E", mode="difference"))
+    view.book.viewer.layers.remove(view.book.get(Role.DIFFERENCE))
+    study.set_predicted(table(study.nuclei, seed=4))
+    assert view.book.get(Role.DIFFERENCE) is None
+    view.expression.paint(Painting("CD3E", mode="difference"))
+    assert view.book.get(Role.DIFFERENCE) is not None
+    # What is put away is not deleted.
+    view.expression.paint(Painting("CD3E", mode="swipe"))
+    study.set_predicted(table(study.nuclei, seed=5))
+    assert seen(view) == ["Measured CD3E", "Predicted CD3E", "Swipe line"]
+
+
+def test_keys_are_heard_after_the_active_layer_was_put_away(view: StudyView) -> None:
+    view.expression.paint(Painting("CD3E", mode="swipe"))
+    layers = view.book.viewer.layers
+    layers.selection.active = view.book.get(Role.SWIPE_LINE)
+    view.expression.paint(Painting("CD3E", mode="one"))
+    assert layers.selection.active is view.book.get(Role.SLIDE)
+    layers.selection.active = view.book.get(Role.MEASURED)
+    view.expression.paint(Painting("CD3E", mode="beside"))
+    assert layers.selection.active is view.book.get(Role.MEASURED)
+
+
+def test_a_corrected_pixel_size_reaches_layers_that_were_away(
+    view: StudyView, study: Study
+) -> None:
+    for mode in MODES:
+        view.expression.paint(Painting("CD3E", mode=mode))
+    study.set_mpp(0.25)
+    for mode in MODES:
+        view.expression.paint(Painting("CD3E", mode=mode))
+        ours = [view.book.get(role) for role in LIST[mode] if role is not Role.SWIPE_LINE]
+        assert all(tuple(layer.scale) == (0.25, 0.25) for layer in ours), mode
+
+
+# Limits drawn by hand
+
+
+def test_a_limit_of_the_difference_holds_on_both_sides_of_zero(view: StudyView) -> None:
+    view.expression.paint(Painting("CD3E", mode="difference", difference_limit=0.75))
+    assert list(view.book.get(Role.DIFFERENCE).contrast_limits) == [-0.75, 0.75]
+    values, limit = view.expression.difference_painted
+    assert limit == 0.75
+    assert len(values) == len(view.study.nuclei)
+    view.expression.paint(Painting("CD3E", mode="difference"))
+    high = float(np.percentile(np.abs(values), 99))
+    assert view.book.get(Role.DIFFERENCE).contrast_limits[1] == pytest.approx(high, rel=1e-5)
+    view.expression.paint(Painting("CD3E"))
+    assert view.expression.difference_painted is None
+
+
 # What can be compared
 
 

@@ -14,53 +14,23 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QLineEdit, QTreeWidgetItem
 
-from napari_prts.jobs import run
 from napari_prts.nuclei import Nuclei
 from napari_prts.slide import Slide
 from napari_prts.study import Study
 from napari_prts.study.group_tables import cells_of, colours_of
-from napari_prts.study.grouping import Grouping, GroupRequest, group_job
+from napari_prts.study.grouping import Grouping
 from napari_prts.viewer import Role
 from napari_prts.widgets import Workspace
 from napari_prts.widgets.explore._clusters_page import ClustersPage
-from tests.widgets.cells import kinds_of, measured_cells, predicted_cells
-from tests.widgets.conftest import wait
+from tests.widgets.cells import kinds_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-COARSE = {"predicted": 0.3, "measured": 0.3, "together": 0.3}
-
-
-@pytest.fixture(scope="module")
-def sides(tissue_nuclei: Nuclei) -> dict[str, AnnData]:
-    return {"predicted": predicted_cells(tissue_nuclei), "measured": measured_cells(tissue_nuclei)}
-
-
-@pytest.fixture(scope="module")
-def found(sides: dict[str, AnnData]) -> Grouping:
-    """Three clusters on each side."""
-    return run(group_job(sides, GroupRequest("each", COARSE), {}, {}))
-
 
 @pytest.fixture
-def page(
-    workspace: Workspace,
-    tissue_slide: Slide,
-    tissue_nuclei: Nuclei,
-    sides: dict[str, AnnData],
-    qtbot: QtBot,
-) -> ClustersPage:
+def page(clusters_page: ClustersPage) -> ClustersPage:
     """The page with a slide whose cells are predicted and measured."""
-    study = Study(tissue_slide, autosave=False)
-    workspace.session.show(study)
-    study.set_nuclei(tissue_nuclei)
-    study.set_measured(sides["measured"].copy())
-    study.set_predicted(sides["predicted"].copy())
-    workspace.tabs.setCurrentWidget(workspace.explore)
-    workspace.explore.pages.setCurrentWidget(workspace.explore.clusters)
-    workspace.session.viewer.window._qt_window.show()
-    wait(qtbot, workspace)
-    return workspace.explore.clusters
+    return clusters_page
 
 
 @pytest.fixture

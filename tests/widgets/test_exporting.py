@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,30 @@ import numpy as np
 import pytest
 from PIL import Image
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QMimeData, Qt, QTimer, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 from tifffile import imwrite
 
+from napari_prts.jobs import run
 from napari_prts.nuclei import Nuclei
 from napari_prts.slide import Slide, open_slide
+from napari_prts.study import Study
+from napari_prts.study.session_file import save_session
 from napari_prts.viewer.painted_side import Painting
 from napari_prts.viewer.painting import Limits
-from napari_prts.viewer.view_state import Camera, camera_from, painting_from, view_to_dict
+from napari_prts.viewer.view_state import (
+    Camera,
+    Comparing,
+    camera_from,
+    comparing_from,
+    painting_from,
+    view_to_dict,
+)
+from napari_prts.visium_hd import simulate_visium_hd
 from napari_prts.widgets import Workspace
 from napari_prts.widgets.export._export_figure import FigureDialog, FigureSize
-from napari_prts.widgets.export._export_sessions import show_again
+from napari_prts.widgets.export._export_sessions import parts_on_screen, show_again
 from tests.study.saved_studies import full_study
 from tests.widgets.conftest import names, wait
 
@@ -68,7 +82,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "_jobs.show_error",
     ):
         monkeypatch.setattr(f"napari_prts.widgets.{place}", said.append)
-    monkeypatch.setattr("napari_prts.widgets.export._export_menu.show_error", said.append)
+    monkeypatch.setattr("napari_prts.widgets.export._save_dialogs.show_error", said.append)
     return said
 
 
@@ -113,11 +127,11 @@ def test_the_menu_offers_what_there_is_and_every_entry_says_what_it_does(
     assert all(action.isEnabled() for action in actions)
     assert all(len(action.toolTip()) > 15 for action in actions)
     assert save.menu().toolTipsVisible()
-    assert save.save_measured.text().startswith("Measured")
+    assert "measured" in save.save_measured.text()
     assert save.toolTip()
     ready.session.show(full_study(slide, nuclei, simulated=True))
     save.refresh()
-    assert save.save_measured.text().startswith("Simulated")
+    assert "simulated" in save.save_measured.text()
 
 
 # Sessions
@@ -214,6 +228,145 @@ def test_a_session_dropped_on_an_empty_window_opens_with_the_panels(
     workspace.session.close()
 
 
+def drop(viewer: Any, path: Path) -> None:
+    """Drop a file on the canvas, as the desktop does."""
+    canvas = viewer.window._qt_viewer
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
+    where = canvas.rect().center()
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    action = Qt.DropAction.CopyAction
+    entered = QDragEnterEvent(where, action, mime, buttons, keys)
+    QApplication.sendEvent(canvas, entered)
+    assert entered.isAccepted()
+    QApplication.sendEvent(canvas, QDropEvent(where.toPointF(), action, mime, buttons, keys))
+
+
+def test_a_session_file_is_dropped_on_the_window(
+    ready: Workspace, tmp_path: Path, qtbot: QtBot, told: list[str]
+) -> None:
+    session = ready.session
+    session.brush.paint_gene("EPCAM")
+    ready.save.sessions.save(tmp_path / "mine.prts")
+    wait(qtbot, ready)
+    session.show(None)
+    drop(session.viewer, tmp_path / "mine.prts")
+    qtbot.waitUntil(lambda: session.study is not None, timeout=60_000)
+    wait(qtbot, ready)
+    assert session.brush.gene == "EPCAM"
+    assert len(session.study.nuclei) == 30
+    # Over a study that is open, it asks first.
+    before, asked = session.study, list[str]()
+    click_when_asked("Cancel", asked)
+    drop(session.viewer, tmp_path / "mine.prts")
+    qtbot.waitUntil(lambda: bool(asked), timeout=60_000)
+    wait(qtbot, ready)
+    assert session.study is before
+    assert "Open mine.prts?" in asked[0]
+
+
+def save_and_reopen(workspace: Workspace, path: Path, qtbot: QtBot) -> None:
+    """Save, do something else meanwhile, open again."""
+    session = workspace.session
+    workspace.save.sessions.save(path)
+    wait(qtbot, workspace)
+    session.show(None)
+    session.brush.restyle(mode="beside", swapped=False, limits=None, difference_limit=None)
+    workspace.explore.pages.setCurrentIndex(0)
+    workspace.save.sessions.open(path)
+    wait(qtbot, workspace)
+
+
+def test_how_sides_are_compared_comes_back(
+    ready: Workspace, tmp_path: Path, qtbot: QtBot, told: list[str]
+) -> None:
+    session, pages = ready.session, ready.explore.pages
+    session.brush.restyle(mode="swipe", swapped=True)
+    session.brush.paint_gene("EPCAM")
+    session.view.expression.stage.line.move_to(123.0)
+    pages.setCurrentWidget(ready.explore.trust)
+    save_and_reopen(ready, tmp_path / "swiped.prts", qtbot)
+    stage = session.view.expression.stage
+    assert (stage.mode, stage.line.column) == ("swipe", 123.0)
+    assert stage.sides == ("predicted", "measured")
+    assert pages.currentWidget() is ready.explore.trust
+
+    session.brush.restyle(mode="difference")
+    session.brush.restyle(difference_limit=0.5)
+    save_and_reopen(ready, tmp_path / "difference.prts", qtbot)
+    assert session.view.expression.difference_painted[1] == 0.5
+
+
+def test_bins_come_back_while_their_folder_is_there(
+    workspace: Workspace,
+    tissue_slide: Slide,
+    tissue_nuclei: Nuclei,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+    told: list[str],
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr("napari_prts.widgets.export._export_sessions.show_warning", warned.append)
+    path = tmp_path / "section.tif"
+    imwrite(path, tissue_slide.read(0, 0, *tissue_slide.shape), photometric="rgb", tile=(256, 256))
+    section = open_slide(path, 0.499)
+    simulate_visium_hd(section, tissue_nuclei, tmp_path / "hd", genes=20)
+    study = Study(section, autosave=False)
+    study.set_nuclei(tissue_nuclei)
+    study.measure(tmp_path / "hd", select_genes=False)
+    session = workspace.session
+    session.show(study)
+    session.brush.paint_gene(str(study.measured.var_names[0]))
+    workspace.explore.compare.bins.choose(16)
+    wait(qtbot, workspace)
+    save_and_reopen(workspace, tmp_path / "bins.prts", qtbot)
+    assert session.view.expression.bins.bin_um == 16
+    assert workspace.explore.compare.bins.choice.currentData() == 16
+    assert not warned
+
+    shutil.rmtree(tmp_path / "hd")
+    session.show(None)
+    workspace.save.sessions.open(tmp_path / "bins.prts")
+    wait(qtbot, workspace)
+    assert session.view.expression.bins is None
+    assert "bins of 16 um; now it shows cells" in warned[0]
+    assert str(tmp_path / "hd") in warned[0]
+
+
+def test_files_from_before_open_too(ready: Workspace, tmp_path: Path, qtbot: QtBot) -> None:
+    ready.session.brush.paint_gene("EPCAM")
+    parts = parts_on_screen(ready.session)
+    old = {name: dict(said) for name, said in parts.view.items() if name != "comparing"}
+    for said in (old["painting"], old["style"]):
+        del said["difference_limit"]
+    path = run(save_session(replace(parts, view=old), tmp_path / "old.prts"))
+    ready.session.show(None)
+    ready.save.sessions.open(path)
+    wait(qtbot, ready)
+    assert ready.session.brush.gene == "EPCAM"
+    assert comparing_from(old) == Comparing()
+
+
+def test_a_study_folder_is_saved_and_opened(
+    ready: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+    told: list[str],
+) -> None:
+    folder = tmp_path / "study"
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    ready.save.save_folder.trigger()
+    wait(qtbot, ready)
+    assert told == [f"Study saved: {folder}"]
+    assert (folder / "study.json").exists()
+    ready.session.show(None)
+    ready.save.open_folder.trigger()
+    wait(qtbot, ready)
+    assert len(ready.session.study.nuclei) == 30
+
+
 def click_when_asked(text: str, seen: list[str]) -> None:
     """Click a button of the question that is about to be asked."""
 
@@ -274,6 +427,12 @@ def test_views_are_read_with_care(ready: Workspace, slide: Slide) -> None:
     assert painting_from({"painting": None}) is None
     with pytest.raises(PrtsError, match="damaged"):
         camera_from({"camera": {"row": "left"}})
+    assert comparing_from({"comparing": {"bins_um": 8, "line": 4, "page": "gene"}}) == Comparing(
+        8, 4.0, "gene"
+    )
+    for damaged in ({"line": "left"}, {"line": float("nan")}, {"bins_um": []}, 7):
+        with pytest.raises(PrtsError, match="damaged"):
+            comparing_from({"comparing": damaged})
     with pytest.raises(PrtsError, match=r"not known here \(glow\)"):
         painting_from({"painting": {"gene": "KRT5", "glow": True}})
     with pytest.raises(PrtsError, match="damaged"):
@@ -317,7 +476,7 @@ def test_a_figure_of_what_is_in_view(
     assert picture.width == pytest.approx(100 / 25.4 * 150, abs=2)
     assert picture.text["Title"] == "Measured KRT5 and Predicted KRT5"
     # What was chosen is offered the next time.
-    assert ready.save._size == FigureSize(100.0, 150, False)
+    assert ready.save.dialogs.size == FigureSize(100.0, 150, False)
 
 
 def test_the_picture_goes_to_the_clipboard(ready: Workspace, told: list[str], qtbot: QtBot) -> None:
@@ -348,6 +507,36 @@ def test_tables_for_other_tools(
         assert "spatial" in table.uns
         assert side in table.uns["title"]
         assert ("leiden" in table.obs) == (side == "predicted")
+
+
+def test_panels_save_and_open_by_the_same_words_as_the_menu(
+    ready: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+    told: list[str],
+) -> None:
+    save = ready.save
+    save.refresh()
+    for panel_button, action in (
+        (ready.predict.save_button, save.save_predicted),
+        (ready.slide.save_button, save.save_session),
+        (ready.slide.load_button, save.open_session),
+    ):
+        assert panel_button.text() == action.text()
+        assert panel_button.toolTip() == action.toolTip()
+    answer(monkeypatch, tmp_path / "cells.h5ad")
+    qtbot.mouseClick(ready.predict.save_button, Qt.MouseButton.LeftButton)
+    wait(qtbot, ready)
+    assert told == [f"Written: {tmp_path / 'cells.h5ad'}"]
+    assert "spatial" in anndata.read_h5ad(tmp_path / "cells.h5ad").uns
+    answer(monkeypatch, tmp_path / "here.prts")
+    qtbot.mouseClick(ready.slide.save_button, Qt.MouseButton.LeftButton)
+    wait(qtbot, ready)
+    ready.session.show(None)
+    qtbot.mouseClick(ready.slide.load_button, Qt.MouseButton.LeftButton)
+    wait(qtbot, ready)
+    assert len(ready.session.study.nuclei) == 30
 
 
 def test_what_cannot_be_is_told(

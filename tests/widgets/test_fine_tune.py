@@ -15,6 +15,7 @@ from napari_prts.segmentation import load_model, save_model
 from napari_prts.segmentation.user_models import user_models
 from napari_prts.slide import Slide
 from napari_prts.study import Study
+from napari_prts.viewer.view_state import Camera
 from napari_prts.widgets import Workspace
 from napari_prts.widgets._fine_tune import DRAWN, VIEW, FineTuneSection
 from tests.widgets.conftest import wait
@@ -60,10 +61,11 @@ def section(
 def ready(
     section: FineTuneSection, workspace: Workspace, tissue_slide: Slide, tissue_nuclei: Nuclei
 ) -> FineTuneSection:
-    """The section with a slide, its nuclei and the whole slide in view."""
+    """The section with a slide, its nuclei and a piece of the slide in view."""
     study = Study(tissue_slide)
     workspace.session.show(study)
     study.set_nuclei(tissue_nuclei)
+    Camera(300.0, 300.0, 300.0, 300.0).show(workspace.session.viewer, 0.499)
     section.where.setCurrentText(VIEW)
     section.minutes.setValue(0.1)
     return section
@@ -98,7 +100,10 @@ def test_the_model_learns_from_the_view(
     assert "'skin-1'" in words
     assert ready.words.text() == words
     assert [name for name, _ in made] == ["skin-1"]
-    assert load_model("skin-1").card["training"]["slide"]["name"] == "skin"
+    learned_from = load_model("skin-1").card["training"]
+    assert learned_from["slide"]["name"] == "skin"
+    ((_, _, height, width),) = learned_from["regions"]
+    assert 250 < min(height, width) < 350, "what was in view"
     assert ready.name.text() == "skin-2", "the next one gets another name"
     assert ready.start_button.isEnabled()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from napari.utils import progress
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt, QThreadPool
 
@@ -93,7 +95,8 @@ def test_a_paused_job_takes_no_step_until_it_is_resumed(
     assert runner.held("count")
     assert runner.busy("count")
     assert line.pause.text() == "Resume"
-    assert line.label.text() == f"Counting: paused at {at} of 150 cells. as a test"
+    words = f"Counting: paused at {at} of 150 cells. as a test"
+    qtbot.waitUntil(lambda: line.label.text() == words)
 
     qtbot.mouseClick(line.pause, Qt.MouseButton.LeftButton)
     assert line.pause.text() == "Pause"
@@ -377,10 +380,15 @@ def test_durations() -> None:
 
 
 def test_reports_come_in_order_and_none_after_the_end(
-    runner: JobRunner, make_napari_viewer: Callable[..., Any], qtbot: QtBot
+    runner: JobRunner,
+    make_napari_viewer: Callable[..., Any],
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # napari's progress bar, which comes with its window, lets events pass.
     make_napari_viewer()
+    monkeypatch.setattr("napari_prts.widgets._run._BAR_AFTER", 0)
+    monkeypatch.setattr("napari_prts.widgets._run._SHOWN_EVERY", 0)
     told: list[object] = []
     runner.progressed.connect(lambda _, report: told.append(report.done))
     runner.ended.connect(lambda _, how: told.append(how))
@@ -393,7 +401,71 @@ def test_reports_come_in_order_and_none_after_the_end(
     with qtbot.waitSignal(runner.ended, timeout=20_000):
         runner.submit(Task("count", "Counting", job, lambda _: None))
         threading.Event().wait(0.3)
-    assert told == [*range(1, 31), "done"]
+    assert told[-1] == "done"
+    assert told[:-1] == sorted(told[:-1])
+    assert told[0] == 1
+
+
+def test_many_reports_are_shown_a_few_times_a_second(runner: JobRunner, qtbot: QtBot) -> None:
+    partial: list[int] = []
+    shown: list[int] = []
+    runner.progressed.connect(lambda _, report: shown.append(report.done))
+    go_on = threading.Event()
+
+    def job() -> Job[None]:
+        for number in range(1, 501):
+            yield Progress(number, 500, "cells")
+        go_on.wait(30)
+
+    runner.submit(
+        Task("count", "Counting", job, lambda _: None, lambda report: partial.append(report.done))
+    )
+    # What is found is taken every time, and the last report is shown in the end.
+    qtbot.waitUntil(lambda: shown[-1:] == [500])
+    go_on.set()
+    idle(qtbot, runner)
+    assert partial == [*range(1, 501)]
+    assert len(shown) < len(partial)
+
+
+def test_what_is_over_soon_has_no_bar_in_the_activity_dock(
+    runner: JobRunner, make_napari_viewer: Callable[..., Any], qtbot: QtBot
+) -> None:
+    make_napari_viewer()
+    bars = progress._all_instances
+    go_on = threading.Event()
+
+    def job() -> Job[None]:
+        yield Progress(0, 1, "steps")
+        go_on.wait(30)
+
+    runner.submit(Task("long", "Taking long", job, lambda _: None))
+    assert not len(bars)
+    qtbot.waitUntil(lambda: ["Taking long" in bar.desc for bar in bars] == [True])
+    go_on.set()
+    idle(qtbot, runner)
+    assert not len(bars)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="niceness by thread is Linux's")
+def test_the_window_goes_first(runner: JobRunner, qtbot: QtBot) -> None:
+    def own() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def job() -> Job[list[int]]:
+        yield Progress(0, 1, "steps")
+        found: list[int] = []
+        helper = threading.Thread(target=lambda: found.append(own()))
+        helper.start()
+        helper.join()
+        return [own(), *found]
+
+    nice: list[list[int]] = []
+    for _ in range(2):
+        runner.submit(Task("nice", "Being nice", job, nice.append))
+        qtbot.waitUntil(lambda: runner.running is None)
+    # A thread that does a second job steps no further back.
+    assert nice == [[own() + 5] * 2] * 2
 
 
 def test_triton_is_kept_out_while_jobs_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,7 +160,12 @@ def test_nuclei_go_out_and_come_in(ready: Workspace, tmp_path: Path, qtbot: QtBo
 
 
 def test_measure_train_predict_and_paint(
-    workspace: Workspace, demo_slide: Slide, demo_nuclei: Nuclei, tmp_path: Path, qtbot: QtBot
+    workspace: Workspace,
+    grouped_beside: None,
+    demo_slide: Slide,
+    demo_nuclei: Nuclei,
+    tmp_path: Path,
+    qtbot: QtBot,
 ) -> None:
     import napari_prts
 

@@ -235,7 +235,7 @@ def test_cells_in_view_arrive_first_and_are_painted(
     came = looking.arriving.positions[: len(inside)]
     assert np.isin(came, inside).mean() > 0.8
     assert any("Predicted total" in layer.name for layer in workspace.session.viewer.layers)
-    assert "CPU" in workspace.predict.job_line.label.text()
+    qtbot.waitUntil(lambda: "CPU" in workspace.predict.job_line.label.text())
     assert "Predicting" in workspace.predict.state.text()
     wait(qtbot, workspace)
     assert looking.arriving is None

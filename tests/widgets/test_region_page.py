@@ -202,7 +202,7 @@ def test_what_is_chosen_is_outlined_on_both_halves_and_follows_corrections(
     assert places[Role.CHOSEN_COPY] == places[Role.SLIDE] == (0, 0)
     assert places[Role.CHOSEN] == places[Role.PREDICTED] == (0, 1)
     workspace.session.brush.restyle(mode="one")
-    assert not layer(workspace, Role.CHOSEN_COPY).visible
+    assert layer(workspace, Role.CHOSEN_COPY) is None
 
     study.edit(removed=[int(ids[0])], label="delete nucleus")
     assert len(view.chosen.shown) == 19

@@ -151,11 +151,14 @@ def export(
 
 def open_window(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A slide, or a session file (.prts).")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A slide, a session file (.prts), or a study's folder."
+        ),
     ],
     mpp: MppOption = None,
 ) -> None:
-    """Open a slide or a session in napari."""
+    """Open a slide, a session or a study's folder in napari."""
     from napari_prts.demo import has_screen
 
     if not file.exists():
@@ -168,10 +171,13 @@ def open_window(
 
     viewer = napari.Viewer()
     workspace = open_workspace(viewer)
+    saved = file / "study.json"
+    if mpp is not None and (file.suffix.lower() == ".prts" or saved.is_file()):
+        note("the pixel size of a session is the session's own: --mpp is not used.")
     if file.suffix.lower() == ".prts":
-        if mpp is not None:
-            note("the pixel size of a session is the session's own: --mpp is not used.")
         workspace.save.sessions.open(file)
+    elif saved.is_file():
+        workspace.save.sessions.open_folder(file)
     else:
         workspace.session.open(file, mpp)
     napari.run()

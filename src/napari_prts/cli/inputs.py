@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
 
-SLIDE_HELP = "H&E slide: Aperio SVS, TIFF, OME-TIFF, OME-Zarr, JPEG or PNG."
+SLIDE_HELP = "H&E slide: SVS, NDPI, TIFF, OME-TIFF, OME-Zarr, DICOM, JPEG, PNG and more."
 
 SlideArgument = Annotated[Path, typer.Argument(metavar="SLIDE", help=SLIDE_HELP)]
 SlideOption = Annotated[Path, typer.Option("--slide", metavar="SLIDE", help=SLIDE_HELP)]

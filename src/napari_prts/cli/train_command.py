@@ -159,6 +159,7 @@ def train(
         standardise=standardise.value,
         validation_sections=tuple(validation_section or ()),
         test_sections=tuple(test_section or ()),
+        device=device.value,
         keep=output if _may_be_replaced(output) else None,
         checkpoints=cache_folder() / "training",
     )

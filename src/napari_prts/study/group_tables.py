@@ -160,10 +160,14 @@ def with_names(clusters: Mapping[str, AnnData], names: Mapping[str, str]) -> dic
     clusters : mapping of AnnData
         By side.
     names : mapping of str
-        New names by the old ones; empty ones are ignored. Clusters of one name become one.
+        New names by the old ones; empty ones are ignored. Clusters of one name become one. A
+        side that has none of the old ones keeps its table.
     """
     turned = {}
     for side, table in clusters.items():
+        if not names.keys() & set(map(str, labels_of(table).cat.categories)):
+            turned[side] = table
+            continue
         colours: dict[str, str] = {}
         for old, colour in colours_of(table).items():
             new = names.get(old, "").strip() or old

@@ -48,6 +48,8 @@ class NucleiState:
     def __init__(self, slide: Slide, autosave: bool = True) -> None:
         self._history = History(Nuclei.empty())
         self._provenance = Provenance()
+        # As they were last put in as a whole; what came after is only told by the provenance.
+        self._as_set: Nuclei | None = None
         self.autosave = Autosave(slide, autosave)
 
     @property
@@ -83,6 +85,11 @@ class NucleiState:
         return {**self._provenance.now, "corrections": edits}
 
     @property
+    def nuclei_as_set(self) -> bool:
+        """Whether the nuclei are still those last found, imported or opened as a whole."""
+        return self.nuclei is self._as_set
+
+    @property
     def saved(self) -> Saved:
         """How far the corrections are on disk."""
         return self.autosave.saved
@@ -92,13 +99,14 @@ class NucleiState:
         """The newest nuclei of this slide that another session left, if any."""
         return next(iter(self.autosave.recoverables), None)
 
-    def restore(self, which: Recoverable | None = None) -> Nuclei:
+    def restore(self, which: Recoverable | str | None = None) -> Nuclei:
         """Bring back the nuclei that another session left, with its undo and redo.
 
         Parameters
         ----------
-        which : Recoverable, optional
-            One of ``study.autosave.recoverables``; the newest by default.
+        which : Recoverable or str, optional
+            One of ``study.autosave.recoverables``, or the name of its folder; the newest by
+            default.
 
         Returns
         -------
@@ -116,11 +124,20 @@ class NucleiState:
         UserWarning
             If the journal is damaged and a part of it could not be restored.
         """
+        if isinstance(which, str):
+            which = self._recoverable_of(which)
         restored = run(self.autosave.restoring(which))
         if restored.problem:
             warnings.warn(restored.problem, stacklevel=2)
         self.take_restored(restored)
         return self.nuclei
+
+    def _recoverable_of(self, name: str) -> Recoverable:
+        known = {found.session.name: found for found in self.autosave.recoverables}
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "nothing of this slide is kept"
+            raise NucleiError(f"No session {name!r} of this slide can be restored: {there}.")
+        return known[name]
 
     def take_restored(self, restored: Restored) -> None:
         """Take over what ``study.autosave.restoring()`` brought back."""
@@ -169,6 +186,7 @@ class NucleiState:
     ) -> None:
         origin, before = dict(provenance or {}), self.nuclei
         self._history.reset(nuclei, label)
+        self._as_set = self.nuclei
         self._provenance.step(origin)
         self.autosave.note(changes.whole(before, self.nuclei, nuclei, origin, label), begin)
         self._on_other_nuclei()

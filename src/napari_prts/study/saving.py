@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_prts.errors import PrtsError
 from napari_prts.files import written_aside
+from napari_prts.study.kept import Kept
 from napari_prts.study.study import Study
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 FORMAT = "napari-prts-study"
 FORMAT_VERSION = 1
+CARD = "study.json"
 
 
 def save_study(study: Study, folder: Path) -> Path:
@@ -40,6 +42,8 @@ def save_study(study: Study, folder: Path) -> Path:
     from napari_prts.nuclei import write_geojson
 
     folder.mkdir(parents=True, exist_ok=True)
+    # Before anything is written: what the user changes meanwhile is not in the files.
+    kept = Kept.of(study, folder)
     parts: dict[str, str] = {}
     if len(study.nuclei):
         write_geojson(study.nuclei, folder / "nuclei.geojson", study.nuclei_provenance)
@@ -64,8 +68,9 @@ def save_study(study: Study, folder: Path) -> Path:
         },
         "parts": parts,
     }
-    with written_aside(folder / "study.json") as aside:
+    with written_aside(folder / CARD) as aside:
         aside.write_text(json.dumps(card, indent=1))
+    study.kept = kept
     return folder
 
 
@@ -114,11 +119,12 @@ def open_study(
         study.set_model(folder / parts["model"])
     if "predicted" in parts:
         study.set_predicted(read_h5ad(folder / parts["predicted"]))
+    study.kept = Kept.of(study, folder)
     return study
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
-    path = folder / "study.json"
+    path = folder / CARD
     try:
         card = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from napari_prts.features import FeatureStore
     from napari_prts.nuclei import Nuclei
     from napari_prts.slide import Slide
+    from napari_prts.study.kept import Kept
+    from napari_prts.study.trained import TrainedHere
 
 __all__ = ["Region", "StudyState"]
 
@@ -45,6 +47,8 @@ class StudyState(NucleiState):
     ----------
     autosave : Autosave
         What keeps the nuclei.
+    kept : Kept or None
+        The folder or session file that the study was last saved into, or opened from.
     slide_changed, nuclei_changed, measured_changed, model_changed, predicted_changed,
     clusters_changed : psygnal.Signal
         Emitted without arguments after the change.
@@ -73,6 +77,9 @@ class StudyState(NucleiState):
         self._store = store
         self._measured: AnnData | None = None
         self._model: ModelBundle | None = None
+        self._model_folder: Path | None = None
+        self._trained: TrainedHere | None = None
+        self.kept: Kept | None = None
         self._predicted: AnnData | None = None
         self._arriving: ArrivingCells | None = None
         self._clusters: dict[str, AnnData] = {}
@@ -151,18 +158,41 @@ class StudyState(NucleiState):
         """The PRTS model in use."""
         return self._model
 
-    def set_model(self, model: ModelBundle | Path | str | None) -> None:
+    @property
+    def model_folder(self) -> Path | None:
+        """Where the model was loaded from; None if it was made in this session."""
+        return self._model_folder
+
+    @property
+    def trained(self) -> TrainedHere | None:
+        """How the model was trained, if that was in this session."""
+        return self._trained
+
+    def set_model(
+        self, model: ModelBundle | Path | str | None, trained: TrainedHere | None = None
+    ) -> None:
         """Set the PRTS model, from a bundle or from the folder that holds one.
+
+        Parameters
+        ----------
+        model : ModelBundle or path or None
+            The model; None for none.
+        trained : TrainedHere, optional
+            How it was made, if it was trained on this study.
 
         Raises
         ------
         ModelError
             If the folder holds no whole model.
         """
+        folder = None
         if isinstance(model, str | Path):
             from napari_prts.expression import load_bundle
 
+            folder = Path(model).absolute()
             model = load_bundle(model)
+        self._model_folder = folder
+        self._trained = trained
         self._model = model
         self.model_changed.emit()
 

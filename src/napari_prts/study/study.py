@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_prts.errors import ExpressionError
 from napari_prts.jobs import Progress, run
-from napari_prts.study.state import Region, StudyState
+from napari_prts.study.exploring import Exploring
+from napari_prts.study.recipe import asked_of
+from napari_prts.study.state import Region
+from napari_prts.study.trained import TrainedHere
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from napari_prts.analysis import Agreement
     from napari_prts.expression import ModelBundle, PredictorShelf
     from napari_prts.features import EncoderShelf
     from napari_prts.nuclei import Nuclei
@@ -22,12 +25,13 @@ if TYPE_CHECKING:
 Report = Callable[[Progress], None]
 
 
-class Study(StudyState):
+class Study(Exploring):
     """One open slide with everything known about it.
 
-    The verbs (:meth:`segment`, :meth:`measure`, :meth:`train`, :meth:`predict`,
-    :meth:`cluster`) block until they are done; a window runs the same jobs in
-    a thread and hands the result to the ``set_`` methods.
+    The verbs (:meth:`segment`, :meth:`import_nuclei`, :meth:`measure`, :meth:`train`,
+    :meth:`predict`, :meth:`group`, :meth:`ask`, :meth:`trust`) block until they are done; a
+    window runs the same jobs in a thread and hands the result to the ``set_`` methods. What
+    its buttons would do is copied from there as a script of these verbs.
 
     Parameters
     ----------
@@ -62,7 +66,37 @@ class Study(StudyState):
 
         request = SegmentRequest(model=model, region=region, **options)
         found = run(segment(self.slide, request), report)
-        self.set_segmented(found, region, provenance(self.slide, request))
+        made_with = {**provenance(self.slide, request), **asked_of(request)}
+        self.set_segmented(found, region, made_with)
+        return self.nuclei
+
+    def import_nuclei(self, path: Path | str) -> Nuclei:
+        """Replace the nuclei by those of a file; can be undone.
+
+        Parameters
+        ----------
+        path : path
+            GeoJSON (QuPath, Space Ranger), GeoParquet, a table of WKT polygons or a label
+            image, told by its content; (x, y) in level-0 pixels.
+
+        Raises
+        ------
+        NucleiError
+            If the file cannot be read, or holds no nuclei.
+
+        Warns
+        -----
+        UserWarning
+            Once for each kind of outline that was mended or left out.
+        """
+        from napari_prts.nuclei.formats.reading import read_nuclei_reported
+
+        path = Path(path)
+        report = read_nuclei_reported(path, self.slide.shape)
+        for said in report.sentences():
+            warnings.warn(f"{path.name}: {said}", stacklevel=2)
+        about = {"imported_from": str(path.absolute())}
+        self.set_nuclei(report.nuclei, about, "import nuclei")
         return self.nuclei
 
     def measure(self, folder: Path | str, report: Report | None = None, **options: Any) -> AnnData:
@@ -104,6 +138,8 @@ class Study(StudyState):
         report: Report | None = None,
         *,
         tiles: str = "exact",
+        device: str = "auto",
+        others: Sequence[Study | Path | str] = (),
         **options: Any,
     ) -> ModelBundle:
         """Train a PRTS model on this slide's measured cells.
@@ -117,16 +153,32 @@ class Study(StudyState):
         tiles : str
             ``"exact"``: a tile for each nucleus; ``"grid"``: tiles that nuclei share, some
             ten times quicker. The model remembers it.
+        device : str
+            What encodes and trains: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        others : sequence of Study or path
+            More sections to train on; a path is a folder that :meth:`save` wrote.
         **options
             Fields of :class:`~napari_prts.expression.TrainRequest`.
+
+        Raises
+        ------
+        ExpressionError
+            If a slide has no measured cells, or too few.
         """
         from napari_prts.expression import TrainRequest
-        from napari_prts.study.jobs import StudyTrainRequest, train_job
+        from napari_prts.study.jobs import MeasuredSlide, StudyTrainRequest, train_sections_job
+        from napari_prts.study.saving import open_study
 
-        request = StudyTrainRequest(encoder, TrainRequest(**options), tiles=tiles)
-        measured = self.expression("measured")
-        model = run(train_job(self.slide, self.nuclei, measured, request, self.store), report)
-        self.set_model(model)
+        training = TrainRequest(device=device, **options)
+        request = StudyTrainRequest(encoder, training, device, tiles)
+        studies = [self, *(o if isinstance(o, Study) else open_study(o) for o in others)]
+        slides = [MeasuredSlide(s.slide, s.nuclei, s.expression("measured")) for s in studies]
+        model = run(train_sections_job(slides, request, self.store), report)
+        folders = [o for o in others if not isinstance(o, Study)]
+        known = len(folders) == len(others)
+        self.set_model(
+            model, TrainedHere.by(self.nuclei, model, request, folders) if known else None
+        )
         return model
 
     def predict(
@@ -140,7 +192,7 @@ class Study(StudyState):
         Parameters
         ----------
         model : ModelBundle or path, optional
-            The model; the study's own by default.
+            The model, or its folder; the study's own by default.
         report : callable, optional
             Called with each :class:`~napari_prts.jobs.Progress`.
         **options
@@ -168,7 +220,7 @@ class Study(StudyState):
     def cluster(
         self, which: str = "predicted", report: Report | None = None, **options: Any
     ) -> AnnData:
-        """Group cells by Leiden clustering.
+        """Group the cells of one side by Leiden clustering, and lay them out (UMAP).
 
         Parameters
         ----------
@@ -178,18 +230,17 @@ class Study(StudyState):
             Called with each :class:`~napari_prts.jobs.Progress`.
         **options
             Fields of :class:`~napari_prts.analysis.ClusterRequest`.
+
+        See Also
+        --------
+        group : Both sides at once, with one name for clusters that hold the same cells, as
+            the window does it.
         """
         from napari_prts.analysis import ClusterRequest, cluster
 
         clustered = run(cluster(self.expression(which), ClusterRequest(**options)), report)
         self.set_clusters(which, clustered)
         return clustered
-
-    def agreement(self) -> Agreement:
-        """Score predicted against measured expression."""
-        from napari_prts.analysis import evaluate
-
-        return evaluate(self.expression("predicted"), self.expression("measured"))
 
     def save(self, folder: Path | str) -> Path:
         """Save everything into a folder; see :func:`napari_prts.study.saving.save_study`."""

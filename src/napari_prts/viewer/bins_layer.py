@@ -11,7 +11,7 @@ from napari_prts.viewer.bins_squares import BinSquares
 from napari_prts.viewer.cell_layer import CellLayer, Look
 from napari_prts.viewer.compare_cut import CutDots
 from napari_prts.viewer.layer_book import LayerBook, Role
-from napari_prts.viewer.painting import percentile_limits
+from napari_prts.viewer.painting import Limits, percentile_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ class BinsLayer:
         Parameters
         ----------
         painting : Painting
-            Its limits drawn by hand are for cells: bins always have percentiles of their own.
+            Its limits drawn by hand hold for bins too; see :func:`bins_limits`.
         cut : callable
             Leaves the squares that are to be seen.
         """
@@ -88,9 +88,8 @@ class BinsLayer:
         assert self._squares is not None
         assert painting.gene is not None
         values = self.values(painting.gene)
-        low, high = painting.percentiles
         look = Look(
-            percentile_limits(values, low=low, high=high),
+            bins_limits(values, painting),
             painting.colormap,
             log=painting.log,
             hide_zeros=painting.hide_zeros,
@@ -105,6 +104,24 @@ class BinsLayer:
     def remove(self) -> None:
         """Take the layer away; the section stays."""
         self._layer.remove()
+
+
+def bins_limits(values: Values, painting: Painting) -> Limits:
+    """Find the colour limits of bins.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (bins,)
+        Counts.
+    painting : Painting
+        Limits drawn by hand hold for cells and bins, so that a colour is a number. Percentiles
+        are never shared with cells: a bin of 8 um holds a part of a cell's counts, and there
+        are many more of them.
+    """
+    if painting.limits is not None:
+        return painting.limits
+    low, high = painting.percentiles
+    return percentile_limits(values, low=low, high=high)
 
 
 def bins_name(gene: str, section: BinnedSection) -> str:

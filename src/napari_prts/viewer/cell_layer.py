@@ -130,8 +130,8 @@ class CellLayer:
         name : str
             Of the layer, and written on the canvas.
         """
-        layer, there = self._layer, self._book.get(self._role) is self._layer
-        if layer is None or not there:
+        layer = self._layer
+        if layer is None or not self._book.holds(self._role, layer):
             self.remove()
             if not self._declined:
                 self._add(slide, dots, values, look, name)
@@ -146,6 +146,7 @@ class CellLayer:
         self._dress(layer, look)
         if layer.name != name:
             layer.name = name
+        self._book.bring_back(self._role)
 
     def _fill(
         self, dots: CellDots, values: NDArray[np.float32], look: Look

@@ -158,7 +158,11 @@ class CellTable(Cells):
     @cached_property
     def clusters(self) -> list[str]:
         """Names of the clusters that have cells; "10" comes after "9"."""
-        return sorted({str(name) for name in self.table.obs["leiden"]}, key=lambda n: (len(n), n))
+        labels = self.table.obs["leiden"].astype("category").cat
+        codes = labels.codes.to_numpy()
+        cells = np.bincount(codes[codes >= 0], minlength=len(labels.categories))
+        found = {str(name) for name, count in zip(labels.categories, cells, strict=True) if count}
+        return sorted(found, key=lambda name: (len(name), name))
 
     @cached_property
     def cluster_colours(self) -> list[str]:

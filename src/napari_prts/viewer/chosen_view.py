@@ -28,8 +28,8 @@ _FAINTEST, _FULL = 0.25, 0.5
 class ChosenView:
     """Follows ``study.chosen``; any number of cells costs no more than is looked at.
 
-    The layers are made with the first choice and then only hidden: napari collects all garbage
-    whenever a layer is removed, which would be felt after each choice.
+    The layers are made with the first choice and then only hidden while nothing is chosen: to
+    remove one would be felt after each choice. That of the left half goes with the left half.
 
     Parameters
     ----------
@@ -95,12 +95,21 @@ class ChosenView:
     def _reveal(self, role: Role, name: str, wanted: bool) -> None:
         layer = self._book.get(role)
         if layer is None:
-            if wanted:
+            if wanted and not self._brought_back(role):
                 self._book.add(role, self._layer(name))
         elif layer.visible != wanted:
             layer.visible = wanted
         elif wanted:
             layer.refresh(extent=False, highlight=False, thumbnail=False)
+
+    def _brought_back(self, role: Role) -> bool:
+        layer: Any = self._book.bring_back(role)
+        if layer is None:
+            return False
+        place = geometry(self._study.slide)
+        layer.scale, layer.units, layer.visible = place["scale"], place["units"], True
+        layer.refresh(extent=False, highlight=False, thumbnail=False)
+        return True
 
     @property
     def _divided(self) -> bool:
@@ -126,6 +135,8 @@ class ChosenView:
 
     def _on_grid(self) -> None:
         """Come and go with the left half of a comparison."""
+        if not self._divided:
+            self._book.put_away(Role.CHOSEN_COPY)
         if len(self.shown):
             self._show()
 

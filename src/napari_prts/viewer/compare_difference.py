@@ -29,6 +29,7 @@ DIFFERENCE_WORDS = (
 )
 # Blue to orange are told apart by the colour-blind (Okabe and Ito, 2008) and in neither stain;
 # the middle is a pale grey, which glass and pink tissue behind faded H&E are not.
+_LEAST = 1e-3
 _COLOURS = ("#0a4fa3", "#3f9be0", "#e6e6dc", "#f08c1e", "#9a3400")
 
 
@@ -103,6 +104,12 @@ class DifferenceLayer:
         self._difference: Difference | None = None
         self._picture: CellPicture | None = None
         self._layer: Image | None = None
+        self._shown: Values | None = None
+
+    @property
+    def values(self) -> Values | None:
+        """What was shown last, shape (predicted cells,); None if nothing was."""
+        return self._shown
 
     def show(self, painting: Painting, predicted: PaintedSide, measured: PaintedSide) -> None:
         """Show the difference of a gene.
@@ -110,18 +117,15 @@ class DifferenceLayer:
         Parameters
         ----------
         painting : Painting
-            Which gene; of its percentiles the upper one counts, on both sides of zero.
+            Which gene; for its limits see :func:`difference_limit`.
         predicted, measured : PaintedSide
             Cells of tables that have the gene.
         """
-        values = self._values(painting, predicted, measured)
-        known = np.abs(values[np.isfinite(values)])
-        limit = float(np.percentile(known, painting.percentiles[1])) if known.size else 0.0
-        limit = max(limit, 1e-3)
+        values = self._shown = self._values(painting, predicted, measured)
+        limit = difference_limit(values, painting)
         name = difference_name(self._study, str(painting.gene))
         layer, picture = self._layer, self._picture
-        there = self._book.get(Role.DIFFERENCE) is layer
-        if layer is None or picture is None or not there:
+        if layer is None or picture is None or not self._book.holds(Role.DIFFERENCE, layer):
             self._add(predicted, values, limit, name)
             return
         picture.show(predicted.dots, values)
@@ -130,11 +134,12 @@ class DifferenceLayer:
         layer.refresh(extent=False, highlight=False, thumbnail=False)
         layer.contrast_limits = (-limit, limit)
         layer.name = name
+        self._book.bring_back(Role.DIFFERENCE)
 
     def remove(self) -> None:
         """Take the layer away."""
         self._book.remove(Role.DIFFERENCE)
-        self._layer = self._picture = self._difference = None
+        self._layer = self._picture = self._difference = self._shown = None
 
     def _values(self, painting: Painting, predicted: PaintedSide, measured: PaintedSide) -> Values:
         ours, theirs = predicted.cells, measured.cells
@@ -164,6 +169,23 @@ class DifferenceLayer:
         bar.visible, bar.box, bar.font_size, bar.size = True, True, 9, (16, 120)
         bar.position = "bottom_left"
         self._layer = layer if self._book.add(Role.DIFFERENCE, layer) else None
+
+
+def difference_limit(values: Values, painting: Painting) -> float:
+    """Find the difference of the strongest colour, the same on both sides of zero.
+
+    Parameters
+    ----------
+    values : ndarray of float32
+        Differences; NaN where there is none.
+    painting : Painting
+        What is drawn by hand holds; otherwise, of its percentiles, the upper one.
+    """
+    if painting.difference_limit is not None:
+        return max(painting.difference_limit, _LEAST)
+    known = np.abs(values[np.isfinite(values)])
+    limit = float(np.percentile(known, painting.percentiles[1])) if known.size else 0.0
+    return max(limit, _LEAST)
 
 
 def difference_name(study: Study, gene: str) -> str:

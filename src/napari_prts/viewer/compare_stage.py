@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -13,17 +14,14 @@ from napari_prts.viewer.comparison import arrange, shows_all
 from napari_prts.viewer.layer_book import LayerBook, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from napari_prts.study import Study
     from napari_prts.viewer.cell_dots import CellDots
     from napari_prts.viewer.painted_side import PaintedSide, Painting
 
-# What the stage hides and shows again. Removing a layer would be felt: napari then collects
-# all garbage.
-_ON_STAGE = (
-    Role.NUCLEI,
-    Role.EDITING,
+# What is in the viewer only while it is in use.
+_COME_AND_GO = (
     Role.MEASURED,
     Role.BINS,
     Role.SLIDE_COPY,
@@ -31,6 +29,8 @@ _ON_STAGE = (
     Role.DIFFERENCE,
     Role.SWIPE_LINE,
 )
+# What is hidden for a moment: by turns, or for a look at the tissue.
+_ON_STAGE = (Role.NUCLEI, Role.EDITING, *_COME_AND_GO)
 # Half a canvas is narrow for "Predicted Apoe (simulated training)".
 _FONT, _FONT_HALF = 11, 7
 
@@ -124,13 +124,16 @@ class Stage:
             self._cuts[role] = CutDots(dots, column, left=left, before=before)
         return self._cuts[role]
 
-    def finish(self, seen: Collection[Role], slide_opacity: float, *, begins: bool = False) -> None:
-        """Arrange the viewer after the layers are shown.
+    @contextmanager
+    def showing(
+        self, seen: Collection[Role], slide_opacity: float, *, begins: bool = False
+    ) -> Iterator[None]:
+        """Let the layers be shown inside, then arrange the viewer around them.
 
         Parameters
         ----------
         seen : collection of Role
-            Painted layers that are up to date; others of ours are hidden.
+            Painted layers that are brought up to date inside; others of ours are put away.
         slide_opacity : float
             How far the H&E steps back, 0 to 1.
         begins : bool
@@ -140,14 +143,42 @@ class Stage:
         self._opacity = slide_opacity if self.sides else 1.0
         self._seen = frozenset(seen)
         whole = begins and shows_all(self._book, self._study.slide)
-        self._write()
-        self._arrange()
+        needed = self._needed()
+        with self._book.to_have(needed, _COME_AND_GO):
+            yield
+            self._set_up(needed)
         if whole:
             self._book.viewer.fit_to_view()
-        self._reveal()
         if self._announce:
             self._announce = False
             self.changed.emit()
+
+    def _needed(self) -> frozenset[Role]:
+        """Layers that the mode has, beside the slide and the outlines."""
+        extra = {"beside": {Role.SLIDE_COPY}, "swipe": {Role.SWIPE_LINE}}
+        return self._seen | extra.get(self.mode, frozenset())
+
+    def _set_up(self, needed: Collection[Role]) -> None:
+        """Put away what the mode does not have, and arrange the rest."""
+        for role in _COME_AND_GO:
+            # Two canvases are told apart by the copy: it goes when there is one again.
+            if role not in needed and role is not Role.SLIDE_COPY:
+                self._put_away(role)
+        if self.mode == "swipe":
+            self.line.draw()
+        self._write()
+        self._arrange()
+        if Role.SLIDE_COPY not in needed:
+            self._put_away(Role.SLIDE_COPY)
+        self._reveal()
+
+    def _put_away(self, role: Role) -> None:
+        layer = self._book.get(role)
+        self._book.put_away(role)
+        if layer is not None and role in self._hidden:
+            # Hidden by us, it comes back to be seen.
+            self._hidden.discard(role)
+            layer.visible = True
 
     def clear(self) -> None:
         """Show the H&E alone."""
@@ -155,7 +186,8 @@ class Stage:
         self.mode, self.sides, self._peeking = "one", (), False
         self.line.hide()
         self._cuts.clear()
-        self.finish((), 1.0, begins=self._announce)
+        with self.showing((), 1.0, begins=self._announce):
+            pass
 
     def alternate(self) -> None:
         """Show the other side, when they are seen by turns."""
@@ -199,14 +231,12 @@ class Stage:
     def _on(self, role: Role) -> bool:
         """Whether a layer is to be seen now."""
         if role is Role.SLIDE_COPY:
-            return self.mode == "beside"
+            return True
         if self._peeking:
             return False
-        if role in (Role.NUCLEI, Role.EDITING):
+        if role in (Role.NUCLEI, Role.EDITING, Role.SWIPE_LINE):
             return True
-        if role is Role.SWIPE_LINE:
-            return self.mode == "swipe"
-        return role in self._seen and self.in_turn in (None, _side(role))
+        return self.in_turn in (None, _side(role))
 
     def _write(self) -> None:
         """Put each side's name and colour bar to its side of the canvas."""

@@ -61,12 +61,17 @@ class SwipeLine:
         return self._column
 
     @property
+    def place(self) -> float | None:
+        """Where it stands, in level-0 pixels; None if it was never looked for."""
+        return self._column
+
+    @property
     def shown(self) -> bool:
         """Whether it is in use."""
         return self._listening
 
     def show(self) -> None:
-        """Draw the line, and let the mouse take it. Out of view it comes to the middle."""
+        """Let the mouse take the line. Out of view it comes to the middle."""
         if not self._listening:
             self._listening = True
             _, left, _, right = view_rectangle(self._viewer, self._study.slide.mpp)
@@ -75,13 +80,17 @@ class SwipeLine:
             self._viewer.mouse_drag_callbacks.append(self._on_press)
             self._viewer.mouse_move_callbacks.append(self._on_move)
             self._viewer.scene.camera.events.zoom.connect(self._place)
-        if self._book.get(Role.SWIPE_LINE) is None:
+        self._place()
+
+    def draw(self) -> None:
+        """Put the line's layer into the viewer."""
+        if self._book.bring_back(Role.SWIPE_LINE) is None and not self._book.get(Role.SWIPE_LINE):
             layer = Image(_PIXELS, rgb=True, name=LINE_NAME, **geometry(self._study.slide))
             self._book.add(Role.SWIPE_LINE, layer)
         self._place()
 
     def hide(self) -> None:
-        """Let go of the mouse; the line keeps its place, and its layer is hidden by others."""
+        """Let go of the mouse; the line keeps its place, and its layer is put away by others."""
         if not self._listening:
             return
         self._listening = False

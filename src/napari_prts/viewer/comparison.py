@@ -27,7 +27,8 @@ def arrange(
 ) -> None:
     """Put what is painted on one canvas or on two. The camera stays where it is.
 
-    The H&E's copy for the right canvas stays when there is one canvas again; who calls hides it.
+    The H&E's copy for the right canvas stays when there is one canvas again; who calls puts it
+    away.
 
     Parameters
     ----------

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_prts.viewer.bins_layer import BinsLayer
+from napari_prts.viewer.bins_layer import BinsLayer, bins_limits
 from napari_prts.viewer.cell_dots import CellDots
 from napari_prts.viewer.cell_layer import CellLayer, Look
 from napari_prts.viewer.cell_names import is_simulated, layer_name
 from napari_prts.viewer.cell_values import Cells, CellTable
-from napari_prts.viewer.compare_difference import DifferenceLayer
+from napari_prts.viewer.compare_difference import DifferenceLayer, difference_limit
 from napari_prts.viewer.compare_stage import Stage
 from napari_prts.viewer.known_cells import KnownCells, model_hash
 from napari_prts.viewer.layer_book import LayerBook, Role
@@ -184,6 +184,23 @@ class ExpressionView:
         return {side: (painted, looks[side]) for side, painted in self._painted.items()}
 
     @property
+    def bins_painted(self) -> tuple[NDArray[np.float32], Limits] | None:
+        """Counts and limits of the bins that are seen; None where cells are."""
+        painting, section = self.painting, self._bins.section
+        if painting is None or section is None or not self._bins.has(painting):
+            return None
+        values = self._bins.values(str(painting.gene))
+        return values, bins_limits(values, painting)
+
+    @property
+    def difference_painted(self) -> tuple[NDArray[np.float32], float] | None:
+        """Predicted minus measured and its limit on both sides of zero; None if it is not seen."""
+        values = self._difference.values
+        if self.painting is None or self.stage.mode != "difference" or values is None:
+            return None
+        return values, difference_limit(values, self.painting)
+
+    @property
     def bins(self) -> BinnedSection | None:
         """The bins that are shown in the place of measured cells; None shows the cells."""
         return self._bins.section
@@ -252,18 +269,19 @@ class ExpressionView:
         if painting is None:
             return
         seen = self._seen(painting)
-        for side, layer in self._layers.items():
-            if side not in self._painted:
-                layer.remove()
-            elif SIDES[side] in seen:
-                now, name = self._painted[side], layer_name(self._study, side, painting.what)
-                dots = self.stage.cut(SIDES[side], now.dots)
-                layer.show(slide, dots, now.values, self._look[side], name)
-        if Role.BINS in seen:
-            self._bins.show(painting, lambda squares: self.stage.cut(Role.BINS, squares))
-        if Role.DIFFERENCE in seen:
-            self._difference.show(painting, self._painted["predicted"], self._painted["measured"])
-        self.stage.finish(seen, painting.slide_opacity, begins=begins)
+        with self.stage.showing(seen, painting.slide_opacity, begins=begins):
+            for side, layer in self._layers.items():
+                if side not in self._painted:
+                    layer.remove()
+                elif SIDES[side] in seen:
+                    now, name = self._painted[side], layer_name(self._study, side, painting.what)
+                    dots = self.stage.cut(SIDES[side], now.dots)
+                    layer.show(slide, dots, now.values, self._look[side], name)
+            if Role.BINS in seen:
+                self._bins.show(painting, lambda squares: self.stage.cut(Role.BINS, squares))
+            if Role.DIFFERENCE in seen:
+                both = self._painted["predicted"], self._painted["measured"]
+                self._difference.show(painting, *both)
 
     def _seen(self, painting: Painting) -> set[Role]:
         """Layers that show the painting: the sides', bins for cells, or the difference's."""

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_prts import __version__
-from napari_prts.viewer.bins_layer import bins_name
+from napari_prts.viewer.bins_layer import bins_limits, bins_name
 from napari_prts.viewer.cell_names import layer_name
 from napari_prts.viewer.cell_values import SCORE, CellTable
 from napari_prts.viewer.compare_difference import (
     Difference,
     difference_colormap,
+    difference_limit,
     difference_name,
 )
 from napari_prts.viewer.figure_parts import CellsDrawn, FigureRequest, Key, Panel
@@ -22,7 +23,6 @@ from napari_prts.viewer.painting import (
     Limits,
     category_colormap,
     expression_colormap,
-    percentile_limits,
     shown_values,
 )
 
@@ -205,8 +205,7 @@ def _difference(
     gene = str(painting.gene)
     values = Difference(predicted.cells, measured.cells).gene(gene)
     values[predicted.gone] = np.nan
-    known = np.abs(values[np.isfinite(values)])
-    limit = max(float(np.percentile(known, painting.percentiles[1])) if known.size else 0, 1e-3)
+    limit = difference_limit(values, painting)
     colormap = difference_colormap()
     share = np.nan_to_num(values / (2 * limit) + 0.5)
     colours = np.array(colormap.map(np.clip(share, 0, 1)), np.float32)
@@ -217,12 +216,11 @@ def _difference(
 
 
 def _bins(bins: BinnedSection, painting: Painting) -> CellsDrawn:
-    """Bins as the machine measured them, with percentiles of their own as on screen."""
+    """Bins as the machine measured them, in the colours that they have on screen."""
     gene = str(painting.gene)
     column = list(bins.genes).index(gene)
     values = np.asarray(bins.counts[:, [column]].toarray(), np.float32).ravel()
-    low, high = painting.percentiles
-    limits = percentile_limits(values, low=low, high=high)
+    limits = bins_limits(values, painting)
     key = Key(gene=gene, unit=f"counts per bin of {bins.bin_um} µm")
     colours, key = _of_expression(values, limits, painting, key)
     axes = np.asarray(bins.axes, np.float64)

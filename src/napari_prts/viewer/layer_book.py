@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from napari_prts.viewer.layer_changes import LayerChanges
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -54,12 +57,18 @@ class LayerBook:
     """Adds our layers in a fixed order and leaves all others alone.
 
     A layer that the user deletes stays deleted until :meth:`revive` is called
-    for its role, that is until the user asks for it again.
+    for its role, that is until the user asks for it again. A layer that is not in use is put
+    away, out of the viewer's list, and comes back as it was, with all that the user set on it.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
         Where the layers are.
+
+    Attributes
+    ----------
+    changes : LayerChanges
+        By which several layers come and go at once.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
@@ -67,6 +76,8 @@ class LayerBook:
         self._removing = False
         self._order: tuple[Role, ...] = ORDER
         self._deleted: set[Role] = set()
+        self._away: dict[Role, Layer] = {}
+        self.changes = LayerChanges(viewer)
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
@@ -75,11 +86,15 @@ class LayerBook:
         return self._viewer
 
     def get(self, role: Role) -> Layer | None:
-        """Return the layer of a role, or None."""
+        """Return the layer of a role that is in the viewer, or None."""
         for layer in self._viewer.layers:
             if layer.metadata.get(ROLE_KEY) == role:
                 return layer
         return None
+
+    def holds(self, role: Role, layer: Layer) -> bool:
+        """Whether a layer is that of a role: in the viewer, or put away."""
+        return layer is self._away.get(role) or layer is self.get(role)
 
     def add(self, role: Role, layer: Layer) -> bool:
         """Add a layer, in its place among ours and below the user's layers above it.
@@ -93,11 +108,14 @@ class LayerBook:
             return False
         self.remove(role)
         layer.metadata[ROLE_KEY] = role
+        self._insert(role, layer)
+        return True
+
+    def _insert(self, role: Role, layer: Layer) -> None:
         active = self._viewer.layers.selection.active
         self._viewer.layers.insert(self._place(role), layer)
         if active is not None and active in self._viewer.layers:
             self._viewer.layers.selection.active = active
-        return True
 
     def _place(self, role: Role) -> int:
         below = self._order[: self._order.index(role)]
@@ -127,22 +145,60 @@ class LayerBook:
                 layers.move(layers.index(layer), self._place(role))
 
     def remove(self, role: Role) -> None:
-        """Remove the layer of a role, if there is one."""
+        """Remove the layer of a role, if there is one, and forget it."""
+        self.put_away(role)
+        self._away.pop(role, None)
+
+    def put_away(self, role: Role) -> None:
+        """Take the layer of a role out of the viewer, until :meth:`bring_back`."""
         layer = self.get(role)
+        if layer is None:
+            return
+        selection = self._viewer.layers.selection
+        was_active = selection.active is layer
+        self._removing = True
+        try:
+            self._viewer.layers.remove(layer)
+        finally:
+            self._removing = False
+        self._away[role] = layer
+        self.changes.note_removed()
+        slide = self.get(Role.SLIDE)
+        if was_active and slide is not None:
+            # Without an active layer no key of ours would be heard.
+            selection.active = slide
+
+    def bring_back(self, role: Role) -> Layer | None:
+        """Put a layer that was put away into the viewer again; return it, or None."""
+        layer = self._away.pop(role, None)
         if layer is not None:
-            self._removing = True
-            try:
-                self._viewer.layers.remove(layer)
-            finally:
-                self._removing = False
+            self._insert(role, layer)
+        return layer
+
+    @contextmanager
+    def to_have(self, wanted: Collection[Role], among: Collection[Role]) -> Iterator[None]:
+        """Change which layers there are, as one change if there is any.
+
+        Parameters
+        ----------
+        wanted : collection of Role
+            Those that shall be in the viewer afterwards.
+        among : collection of Role
+            Those that come and go.
+        """
+        there = {role for role in among if self.get(role) is not None}
+        if there == set(wanted) - self._deleted:
+            yield
+            return
+        with self.changes.at_once():
+            yield
 
     def remove_all(self, roles: Iterable[Role]) -> None:
-        """Remove the layers of several roles as one: napari collects all garbage each time."""
-        there = [role for role in roles if self.get(role) is not None]
-        if there:
-            with self._viewer.layers.batched_update():
-                for role in there:
-                    self.remove(role)
+        """Remove the layers of several roles as one change, and forget them."""
+        listed = list(roles)
+        with self.to_have((), listed):
+            for role in listed:
+                self.remove(role)
 
     def revive(self, role: Role) -> None:
         """Allow a role's layer again after the user deleted it."""
@@ -152,6 +208,9 @@ class LayerBook:
         """Remove all our layers and forget what the user deleted."""
         self.remove_all(Role)
         self._deleted.clear()
+        self._away.clear()
+        # A slide leaves the screen: its memory is wanted back.
+        self.changes.collect()
 
     def close(self) -> None:
         """Stop listening to the viewer."""

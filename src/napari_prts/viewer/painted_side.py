@@ -46,7 +46,10 @@ class Painting:
     percentiles : tuple of float
         From which to which percentile of the positive values the colours go.
     limits : Limits, optional
-        Where the user has drawn the limits by hand, for both sides; before ``percentiles``.
+        Where the user has drawn the limits by hand, for both sides, cells and bins; before
+        ``percentiles``.
+    difference_limit : float, optional
+        Where the user has drawn the limit of the difference by hand, on both sides of zero.
     log : bool
         Colours go with the logarithm of one plus the value.
     hide_zeros : bool
@@ -67,6 +70,7 @@ class Painting:
     total: bool = False
     percentiles: tuple[float, float] = (1.0, 99.0)
     limits: Limits | None = None
+    difference_limit: float | None = None
     log: bool = False
     hide_zeros: bool = False
     dim_unsure: bool = False

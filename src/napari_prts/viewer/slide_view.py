@@ -61,8 +61,17 @@ def show_slide(book: LayerBook, slide: Slide) -> None:
 def show_copy(book: LayerBook, slide: Slide) -> None:
     """Show the slide a second time, for the right half of the comparison."""
     book.revive(Role.SLIDE_COPY)
-    if book.get(Role.SLIDE_COPY) is None:
+    back = book.bring_back(Role.SLIDE_COPY)
+    if back is not None:
+        # Pixels may have come meanwhile.
+        back.refresh(extent=False, highlight=False)
+    layer = book.get(Role.SLIDE_COPY)
+    if layer is None:
         book.add(Role.SLIDE_COPY, Image(name=COPY_NAME, **image_arguments(slide)))
+        return
+    place = geometry(slide)
+    if tuple(layer.scale) != place["scale"]:
+        layer.scale, layer.units = place["scale"], place["units"]
 
 
 def fade(book: LayerBook, opacity: float) -> None:

@@ -1,7 +1,8 @@
-"""Where the camera looks and how cells are painted, as values that JSON holds."""
+"""Where the camera looks, how cells are painted and compared, as values that JSON holds."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,31 @@ class Camera:
         camera.center = (*camera.center[:-2], self.row * pixel, self.column * pixel)
 
 
-def view_to_dict(camera: Camera, painting: Painting | None, style: Painting) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Comparing:
+    """What of a comparison the style does not say.
+
+    Parameters
+    ----------
+    bins_um : int or None
+        Side of the bins that stand for the measured cells, in micrometres; None for the cells.
+    line : float or None
+        Column at which the swipe line stands, in level-0 pixels; None if it was never drawn.
+    page : str
+        The page of Explore that is open; empty if that is not known.
+    """
+
+    bins_um: int | None = None
+    line: float | None = None
+    page: str = ""
+
+
+def view_to_dict(
+    camera: Camera,
+    painting: Painting | None,
+    style: Painting,
+    comparing: Comparing | None = None,
+) -> dict[str, Any]:
     """Describe what is on screen.
 
     Parameters
@@ -61,12 +86,38 @@ def view_to_dict(camera: Camera, painting: Painting | None, style: Painting) -> 
         What is painted.
     style : Painting
         How is painted next; what it says of the gene means nothing.
+    comparing : Comparing, optional
+        What the style does not say.
     """
     return {
         "camera": asdict(camera),
         "painting": None if painting is None else asdict(painting),
         "style": asdict(style),
+        "comparing": asdict(comparing or Comparing()),
     }
+
+
+def comparing_from(view: Mapping[str, Any]) -> Comparing:
+    """Read the :class:`Comparing` of :func:`view_to_dict`; files from before have none.
+
+    Raises
+    ------
+    PrtsError
+        If it is damaged.
+    """
+    try:
+        said = dict(view.get("comparing") or {})
+        bins_um, line = said.get("bins_um"), said.get("line")
+        found = Comparing(
+            None if bins_um is None else int(bins_um),
+            None if line is None else float(line),
+            str(said.get("page", "")),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise PrtsError(_DAMAGED) from error
+    if found.line is not None and not math.isfinite(found.line):
+        raise PrtsError(_DAMAGED)
+    return found
 
 
 def camera_from(view: Mapping[str, Any]) -> Camera | None:
@@ -103,6 +154,8 @@ def painting_from(view: Mapping[str, Any], name: str = "painting") -> Painting |
         given = dict(said)
         if given.get("limits") is not None:
             given["limits"] = Limits(**given["limits"])
+        if given.get("difference_limit") is not None:
+            given["difference_limit"] = float(given["difference_limit"])
         if "percentiles" in given:
             low, high = given["percentiles"]
             given["percentiles"] = (float(low), float(high))

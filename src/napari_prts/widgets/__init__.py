@@ -13,6 +13,7 @@ _HOMES = {
     "SlidePanel": "_slide_panel",
     "Workspace": "_workspace",
     "open_workspace": "_workspace",
+    "show": "_show",
 }
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "SlidePanel",
     "Workspace",
     "open_workspace",
+    "show",
 ]
 
 

@@ -53,7 +53,7 @@ class Brush:
     def paint_gene(self, gene: str) -> None:
         """Paint a gene on every side that has it; limits drawn by hand were another gene's."""
         if gene != self.gene:
-            self._style = replace(self._style, limits=None)
+            self._style = replace(self._style, limits=None, difference_limit=None)
         self._paint(replace(self._style, gene=gene, total=False))
 
     def paint_clusters(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,7 @@ class NucleiPanel(Panel):
     """Finds nuclei with StarDist and edits them by hand."""
 
     tag = "nuclei"
+    script_does = "finds the nuclei of this slide"
 
     def build(self, column: QVBoxLayout) -> None:
         """Add the panel's controls."""
@@ -196,15 +199,31 @@ class NucleiPanel(Panel):
 
         def make() -> Job[tuple[Nuclei, dict[str, Any]]]:
             from napari_prts.segmentation import provenance, segment
+            from napari_prts.study.recipe import asked_of
 
             found = yield from segment(slide, request)
             # It measures stain and focus: not for the window's own thread.
-            return found, provenance(slide, request)
+            return found, {**provenance(slide, request), **asked_of(request)}
 
         def done(made: tuple[Nuclei, dict[str, Any]]) -> None:
             self._take_over(study, *made, region)
 
         self.session.jobs.submit(Task(self.tag, "Finding nuclei", make, done, self._on_partial))
+
+    def as_python(self) -> str:
+        """Write what *Find nuclei* would do as a script."""
+        from napari_prts.study.recipe import opening, script, segment_line, with_nuclei
+
+        region, steps = None, [opening(self.study)]
+        if self.session.view is not None:
+            # No region is drawn yet, or no slide is in view: where to look is left open.
+            with suppress(PrtsError):
+                region = self._chosen_region()
+        if region is not None and self.study is not None and len(self.study.nuclei):
+            # Nuclei beside a region stay as they are.
+            steps = with_nuclei(self.study)
+        find = segment_line(self._choices(region))
+        return script(*(step for step in steps if step != find), find)
 
     def _on_ended(self, tag: str, outcome: str) -> None:
         view = self.session.view
@@ -255,17 +274,19 @@ class NucleiPanel(Panel):
         return region
 
     def _request(self, region: Region | None) -> SegmentRequest:
-        from napari_prts.segmentation import SegmentRequest
-
         view = self.session.view
         assert view is not None
         row, column, height, width = view.region.in_view()
+        return replace(self._choices(region), order_from=(row + height / 2, column + width / 2))
+
+    def _choices(self, region: Region | None) -> SegmentRequest:
+        from napari_prts.segmentation import SegmentRequest
+
         return SegmentRequest(
             model=self.model.currentText().strip(),
             region=region,
             prob_threshold=self.probability.value() or None,
             nms_threshold=self.overlap.value() or None,
-            order_from=(row + height / 2, column + width / 2),
         )
 
     def _on_partial(self, report: Progress) -> None:
@@ -327,7 +348,8 @@ class NucleiPanel(Panel):
             return read_nuclei_reported(source, study.slide.shape)
 
         def done(report: ReadReport) -> None:
-            study.set_nuclei(report.nuclei, {"imported_from": str(source)}, "import nuclei")
+            about = {"imported_from": str(source.absolute())}
+            study.set_nuclei(report.nuclei, about, "import nuclei")
             if said := report.sentences():
                 show_warning("\n".join([f"{source.name}:", *said]))
 

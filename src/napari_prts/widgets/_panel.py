@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
+from napari_prts.widgets._copy_python import CopyPython
 from napari_prts.widgets._job_line import JobLine
 from napari_prts.widgets._links import Links
 from napari_prts.widgets._session import Session, session_of
@@ -30,6 +31,8 @@ class Panel(QWidget):
     """
 
     tag = "panel"
+    # What the script of :meth:`as_python` does, in words; empty for a panel without one.
+    script_does = ""
 
     def __init__(self, napari_viewer: Viewer, session: Session | None = None) -> None:
         super().__init__()
@@ -41,7 +44,7 @@ class Panel(QWidget):
         self.job_line = JobLine(self.session.jobs, self.tag, self)
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(6, 6, 6, 6)
-        self._column.addWidget(self.state)
+        self._column.addLayout(self._head())
         self._listened: Study | None = None
         self.build(self._column)
         self._column.addWidget(self.job_line)
@@ -59,11 +62,26 @@ class Panel(QWidget):
     def build(self, column: QVBoxLayout) -> None:
         """Add the panel's controls."""
 
+    def as_python(self) -> str:
+        """Write what the panel's main button would do now as a script."""
+        raise NotImplementedError
+
     def listen(self, study: Study) -> None:
         """Connect to the events of a study, through ``self.links``."""
 
     def refresh(self) -> None:
         """Show the study as it is now."""
+
+    def _head(self) -> QHBoxLayout:
+        """The state line, and beside it the button that copies the panel's script."""
+        row = QHBoxLayout()
+        row.addWidget(self.state, 1)
+        if self.script_does:
+            self.copy_python = CopyPython(self.script_does, self.as_python)
+            # On the right also where the state line is hidden.
+            where = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight
+            row.addWidget(self.copy_python, 0, where)
+        return row
 
     def _on_study(self) -> None:
         study = self.study

@@ -5,25 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info, show_warning
+from napari.utils.notifications import show_error, show_warning
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QLabel, QVBoxLayout
 
 from napari_prts.errors import PrtsError
 from napari_prts.viewer.expression_view import is_simulated
 from napari_prts.widgets._getting_ready import GettingReady
-from napari_prts.widgets._jobs import Task
 from napari_prts.widgets._measured_section import MeasuredSection
 from napari_prts.widgets._panel import Panel, button, folded
 from napari_prts.widgets._predicting import How, Predicting
 from napari_prts.widgets._store_line import StoreLine
 from napari_prts.widgets._tiles_choice import TilesChoice
 from napari_prts.widgets._training import TAG as TRAINING
+from napari_prts.widgets.export._save_dialogs import SaveDialogs, table_words
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from napari_prts.expression import ModelBundle
-    from napari_prts.jobs import Job
     from napari_prts.study import Study
 
 _DEVICES = {
@@ -38,6 +37,7 @@ class PredictPanel(Panel):
     """Models, measured counts and prediction."""
 
     tag = "predict"
+    script_does = "predicts the expression of these cells"
 
     def build(self, column: QVBoxLayout) -> None:
         """Add the panel's controls."""
@@ -48,7 +48,10 @@ class PredictPanel(Panel):
         self.model_label = QLabel()
         self.model_label.setWordWrap(True)
         self.model_button = button("Open model…", "A model folder made by Train")
-        self.save_button = button("Save predicted…", "AnnData (.h5ad) for scanpy and squidpy")
+        self.saving = SaveDialogs(self.session, self)
+        self.save_button = table_words("predicted").button(
+            lambda: self.saving.save_table("predicted")
+        )
         self.measured = MeasuredSection(self.session, self.tag, self)
         self.measured_label = self.measured.label
         self.measure_button = self.measured.open_button
@@ -90,7 +93,6 @@ class PredictPanel(Panel):
     def _connect(self) -> None:
         self.predict_button.clicked.connect(self.predict)
         self.model_button.clicked.connect(self._choose_model)
-        self.save_button.clicked.connect(self._choose_save)
         self.automatic.toggled.connect(self._on_automatic)
         self.device.currentIndexChanged.connect(self.getting_ready.check)
         self.links.connect(self.predicting.changed, self.refresh)
@@ -150,6 +152,16 @@ class PredictPanel(Panel):
         """Predict in the background with the study's model, the cells in view first."""
         self.predicting.start()
 
+    def as_python(self) -> str:
+        """Write what *Predict* would do as a script, from opening the slide on."""
+        from dataclasses import asdict
+
+        from napari_prts.study.recipe import script, with_prediction
+
+        how, usual = asdict(self._how()), asdict(How())
+        choices = {name: value for name, value in how.items() if value != usual[name]}
+        return script(*with_prediction(self.study, **choices))
+
     def _device(self) -> str:
         return str(self.device.currentData())
 
@@ -208,27 +220,6 @@ class PredictPanel(Panel):
             self.study.set_model(folder)
         except PrtsError as error:
             show_error(str(error))
-
-    def _choose_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save predicted", "predicted.h5ad", "AnnData (*.h5ad)"
-        )
-        study = self.study
-        if not path or study is None or study.predicted is None:
-            return
-        from napari_prts.jobs import Progress
-
-        predicted = study.predicted
-
-        def make() -> Job[None]:
-            from napari_prts.h5ad import write_h5ad
-
-            yield Progress(0, 1, "files")
-            write_h5ad(predicted, Path(path))
-
-        self.session.jobs.submit(
-            Task(self.tag, "Saving", make, lambda _: show_info(f"Saved {path}"))
-        )
 
 
 def describe_model(model: ModelBundle | None) -> str:

@@ -111,12 +111,13 @@ class Predicting:
         if study is None or study.model is None or not len(study.nuclei):
             return
         self._give_up()
-        if not _expects(study, study.model):
-            study.begin_arriving(study.model, study.nuclei)
         self._session.looking.look()
         self._nuclei, self._stopped = study.nuclei, None
         self._task = self._new_task(study, study.model)
         self._session.jobs.submit(self._task, first=True)
+        # Beside the thread that begins: to lay out the cells takes the window a moment.
+        if not _expects(study, study.model):
+            study.begin_arriving(study.model, study.nuclei)
         self.changed.emit()
 
     def _new_task(self, study: Study, model: ModelBundle) -> Task:

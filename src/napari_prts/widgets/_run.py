@@ -7,11 +7,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from napari.utils import progress
-from qtpy.QtCore import QThreadPool
+from qtpy.QtCore import QThreadPool, QTimer
+from superqt.utils import QSignalThrottler
 
 from napari_prts.errors import PrtsError
 from napari_prts.jobs import Job, Progress
 from napari_prts.widgets._worker import JobWorker
+
+# Milliseconds between two reports that are shown: quicker than is read. To show one, the
+# whole window is put together again, and napari's bar lets all that waits be drawn.
+_SHOWN_EVERY = 150
+# Milliseconds after which a job is in napari's activity dock. To get in takes the window
+# half a second on a slow machine: not worth it for what is over soon, nor at a click.
+_BAR_AFTER = 2500
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Queue(Protocol):
     """What hears of a run, in the window's thread."""
 
     def on_progress(self, run: Run, report: Progress) -> None:
-        """A step was made."""
+        """Steps were made; not each one is told."""
 
     def on_failure(self, words: str) -> None:
         """It failed, for the reason that ``words`` say, and its task does not tell it."""
@@ -85,8 +93,15 @@ class Run:
         self.last: Progress | None = None
         self._outcome = "cancelled"
         self._held = False
+        self._over = False
         self._thread_lent = False
-        self._bar = progress(total=0, desc=task.title)
+        self._bar: progress | None = None
+        self._bar_due = QTimer()
+        self._bar_due.setSingleShot(True)
+        self._bar_due.timeout.connect(self._make_bar)
+        self._showing = QSignalThrottler()
+        self._showing.setTimeout(_SHOWN_EVERY)
+        self._showing.triggered.connect(self._show)
         worker = self._worker = JobWorker(task.make)
         worker.yielded.connect(self._on_progress)
         worker.returned.connect(self._on_result)
@@ -103,9 +118,11 @@ class Run:
     def start(self) -> None:
         """Begin."""
         self._worker.start()
+        self._bar_due.start(_BAR_AFTER)
 
     def hold(self) -> None:
         """Ask for no further step after the one that is made now."""
+        self._showing.flush()
         self._held = True
         self._worker.pause()
 
@@ -149,11 +166,22 @@ class Run:
         self.last = Progress(report.done, report.total, report.unit, report.note)
         if self.task.partial is not None:
             self.task.partial(report)
-        self._queue.on_progress(self, report)
+        self._showing.throttle()
+
+    def _show(self) -> None:
+        assert self.last is not None
+        self._queue.on_progress(self, self.last)
         # Last: napari's bar lets the window's events pass, and with them the reports and
         # the end that follow this one.
-        self._bar.total = report.total
-        self._bar.update(max(report.done - self._bar.n, 0))
+        if self._bar is not None:
+            self._bar.total = self.last.total
+            self._bar.update(max(self.last.done - self._bar.n, 0))
+
+    def _make_bar(self) -> None:
+        # It lets the window's events pass while it is made: the job may end then.
+        self._bar = bar = progress(total=0, desc=self.task.title)
+        if self._over:
+            bar.close()
 
     def _on_result(self, result: Any) -> None:
         self._outcome = "done"
@@ -170,8 +198,12 @@ class Run:
         (self.task.failed or self._queue.on_failure)(explain(error))
 
     def _on_finished(self, _: object = None) -> None:
+        self._over = True
         self._take_thread_back()
-        self._bar.close()
+        self._bar_due.stop()
+        self._showing.cancel()
+        if self._bar is not None:
+            self._bar.close()
         if self.task.over is not None:
             self.task.over(self._outcome)
         self._queue.on_end(self, self._outcome)

@@ -15,6 +15,7 @@ from napari_prts.widgets._jobs import Task
 from napari_prts.widgets._panel import Panel, button, folded
 from napari_prts.widgets._quality_view import QualityView
 from napari_prts.widgets._slide_notices import SlideNotices
+from napari_prts.widgets.export._save_dialogs import OPEN_SESSION, SAVE_SESSION, SaveDialogs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,7 @@ class SlidePanel(Panel):
     """Opens slides and shows their facts."""
 
     tag = "slide"
+    script_does = "opens this slide"
 
     def build(self, column: QVBoxLayout) -> None:
         """Add the panel's controls."""
@@ -45,8 +47,9 @@ class SlidePanel(Panel):
         self.open_folder = button("Open folder…", "A slide that is a folder: OME-Zarr or DICOM")
         self._build_size()
         self.quality_view = QualityView()
-        self.save_button = button("Save study…", "Nuclei, tables and model into one folder")
-        self.load_button = button("Open study…", "A folder that Save study made")
+        self.saving = SaveDialogs(self.session, self)
+        self.save_button = SAVE_SESSION.button(self.saving.save_session)
+        self.load_button = OPEN_SESSION.button(self.saving.open_session)
         row = QHBoxLayout()
         row.addWidget(self.save_button)
         row.addWidget(self.load_button)
@@ -64,8 +67,6 @@ class SlidePanel(Panel):
         column.addWidget(section)
         self.open_button.clicked.connect(self._choose_slide)
         self.open_folder.clicked.connect(self._choose_folder)
-        self.save_button.clicked.connect(self._save)
-        self.load_button.clicked.connect(self._load)
         self.notices = SlideNotices(self)
         self._quality: SlideQuality | None = None
         self._picture: NDArray[np.uint8] | None = None
@@ -118,6 +119,12 @@ class SlidePanel(Panel):
             self.as_in_file.setText(f"Pixel size as in the file: {slide.stated_mpp:.4g} um/px")
             self.as_in_file.setVisible(True)
         self.state.setText(describe_slide(slide, self._quality))
+
+    def as_python(self) -> str:
+        """Write how the slide is opened as a script."""
+        from napari_prts.study.recipe import opening, script
+
+        return script(opening(self.study))
 
     def _measure(self, study: Study) -> None:
         """Measure tissue and quality in the background, once for each pixel size."""
@@ -201,36 +208,6 @@ class SlidePanel(Panel):
         except PrtsError as error:
             show_error(str(error))
             self.refresh()
-
-    def _save(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Save study into folder")
-        study = self.study
-        if folder and study is not None:
-            from napari_prts.jobs import Progress
-
-            def make() -> Job[Path]:
-                yield Progress(0, 1, "studies")
-                saved: Path = study.save(folder)
-                return saved
-
-            self.session.jobs.submit(Task(self.tag, "Saving study", make, lambda _: self.refresh()))
-
-    def _load(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Open study folder")
-        if folder:
-            self.open_study(folder)
-
-    def open_study(self, folder: Path | str) -> None:
-        """Open a saved study in the background."""
-        from napari_prts.jobs import Progress
-
-        def make() -> Job[Study]:
-            from napari_prts.study import open_study
-
-            yield Progress(0, 1, "studies")
-            return open_study(folder)
-
-        self.session.jobs.submit(Task(self.tag, "Opening study", make, self.session.show))
 
 
 def describe_slide(slide: Slide, quality: SlideQuality | None = None) -> str:

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QFormLayout,
+    QHBoxLayout,
     QLabel,
     QSpinBox,
     QVBoxLayout,
@@ -21,6 +22,8 @@ from qtpy.QtWidgets import (
 
 from napari_prts.errors import PrtsError
 from napari_prts.jobs import Progress
+from napari_prts.study.trained import TrainedHere
+from napari_prts.widgets._copy_python import CopyPython
 from napari_prts.widgets._job_line import JobLine
 from napari_prts.widgets._jobs import Task
 from napari_prts.widgets._links import Links
@@ -65,7 +68,12 @@ class TrainingSection(QWidget):
         self.words.setVisible(False)
         self.job_line = JobLine(session.jobs, TAG, self)
         self.curves = TrainingCurves(self)
-        for part in (self.start_button, self.job_line, self.words, self.curves):
+        self.copy_python = CopyPython("trains a model on these cells", self.as_python)
+        row = QHBoxLayout()
+        row.addWidget(self.start_button, 1)
+        row.addWidget(self.copy_python)
+        layout.addLayout(row)
+        for part in (self.job_line, self.words, self.curves):
             layout.addWidget(part)
         layout.addWidget(self._build_settings())
         self.start_button.clicked.connect(self.train)
@@ -169,8 +177,10 @@ class TrainingSection(QWidget):
         study = self._session.study
         if study is None or study.measured is None:
             return
+        others, nuclei = tuple(self._others), study.nuclei
         try:
-            make = _training(study, tuple(self._others), self._request(), self._stop)
+            request = self._request()
+            make = _training(study, others, request, self._stop)
         except PrtsError as error:
             show_error(str(error))
             return
@@ -180,10 +190,23 @@ class TrainingSection(QWidget):
 
         def done(model: ModelBundle | None) -> None:
             if model is not None:
-                study.set_model(model)
+                # What was stopped by hand no script can do again.
+                whole = not model.card["training"]["cancelled"]
+                made = TrainedHere.by(nuclei, model, request, others) if whole else None
+                study.set_model(model, made)
             self._tell(model)
 
         self._session.jobs.submit(Task(TAG, "Training", make, done, self._on_progress))
+
+    def as_python(self) -> str:
+        """Write what the button would do as a script, from opening the slide on."""
+        from napari_prts.study.recipe import script, train_line, with_measured
+
+        study = self._session.study
+        steps = with_measured(study)
+        if study is None or study.measured is None:
+            steps.append('study.measure("outs")')
+        return script(*steps, train_line(self._request(), self._others))
 
     def stop(self) -> None:
         """End training within a moment and use the best model so far."""

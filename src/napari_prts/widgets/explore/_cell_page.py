@@ -43,6 +43,7 @@ class CellPage(Panel):
     """
 
     tag = "cell"
+    script_does = "takes what is known of this cell"
 
     def build(self, column: QVBoxLayout) -> None:
         """Add the page's controls."""
@@ -138,6 +139,13 @@ class CellPage(Panel):
         self.facts.setText(cell_words(lookup, self.cell))
         self._show_tiles(study)
         self._show_genes(study)
+
+    def as_python(self) -> str:
+        """Write how to look the cell up as a script, from opening the slide on."""
+        from napari_prts.study.recipe import script, with_cells
+        from napari_prts.study.recipe_exploring import cell_lines
+
+        return script(*with_cells(self.study), *cell_lines(self.study, self.cell))
 
     def _ask_for(self, study: Study | None) -> str:
         if study is None:

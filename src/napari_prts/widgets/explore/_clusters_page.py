@@ -49,6 +49,7 @@ class ClustersPage(Panel):
     """Groups cells, paints the groups, names them, and tells what they are."""
 
     tag = "clusters"
+    script_does = "groups these cells"
 
     def build(self, column: QVBoxLayout) -> None:
         """Add the page's controls."""
@@ -184,6 +185,15 @@ class ClustersPage(Panel):
     def cluster(self) -> None:
         """Group the cells as chosen, then paint the clusters."""
         self.work.group(self.controls.request())
+
+    def as_python(self) -> str:
+        """Write what *Find clusters* would do as a script, from opening the slide on."""
+        from napari_prts.study.recipe import script, with_cells
+        from napari_prts.study.recipe_exploring import group_lines
+
+        request = self.controls.request()
+        steps = group_lines(self.study, request.way, request.resolutions)
+        return script(*with_cells(self.study), *steps)
 
     def choose_cluster(self, name: str, side: str = "") -> None:
         """Choose a cluster's cells: on one side, or those that are in it on either."""

@@ -8,8 +8,10 @@ import numpy as np
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_prts.viewer.cell_names import is_simulated
+from napari_prts.viewer.compare_difference import difference_colormap
 from napari_prts.viewer.painting import Limits, expression_colormap
 from napari_prts.widgets._panel import button
+from napari_prts.widgets.explore._limits_drawing import number
 from napari_prts.widgets.explore._limits_histogram import SIDE_COLOURS, LimitsHistogram, Shown
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ class ColourLimits(QWidget):
         self.shared = QCheckBox("Same both sides")
         self.shared.setToolTip(
             "One meaning of the colours for predicted and measured; otherwise each\n"
-            "side spans its own values, and there are no lines to drag in the histogram."
+            "side spans its own values, and there are no lines to drag in the histogram.\n"
+            "Bins hold other counts than cells: their percentiles are their own, but limits\n"
+            "that are drawn by hand hold for cells and bins alike."
         )
         self.hide_zeros = QCheckBox("Hide zeros")
         self.hide_zeros.setToolTip("Do not draw cells without expression; otherwise they are grey")
@@ -80,43 +84,62 @@ class ColourLimits(QWidget):
             before = spin.blockSignals(True)
             spin.setValue(value)
             spin.blockSignals(before)
-        self.reset.setEnabled(style.limits is not None or style.percentiles != PERCENTILES)
+        drawn = style.limits is not None or style.difference_limit is not None
+        self.reset.setEnabled(drawn or style.percentiles != PERCENTILES)
+        view = self._session.view
+        # A difference has one limit, on both sides of zero, and neither zeros nor logarithms.
+        difference = view is not None and view.expression.stage.mode == "difference"
+        for widget in (self.low, self.log, self.shared, self.hide_zeros):
+            widget.setEnabled(not difference)
         self.histogram.show_values(self._shown())
 
     def _shown(self) -> Shown | None:
         view, painting = self._session.view, self._session.brush.painting
-        # A difference has limits of its own, on both sides of zero.
-        if view is None or painting is None or painting.mode == "difference":
+        if view is None or painting is None:
             return None
-        limits = view.expression.limits
-        values = {side: v for side, v in view.expression.values.items() if side in limits}
+        expression = view.expression
+        if expression.stage.mode == "difference":
+            found = expression.difference_painted
+            return None if found is None else of_difference(found[0], found[1], self._word())
+        limits, bins = expression.limits, expression.bins_painted
+        values = {side: v for side, v in expression.values.items() if side in limits}
         if not values:
             return None
-        words = {side: self._words(side) for side in values}
-        each = [limits[side] for side in values]
+        words = {side: self._word() if side == "measured" else side for side in values}
+        if bins is not None and "measured" in values:
+            values["measured"], own = bins
+            words["measured"] += " bins"
+            if painting.shared_limits and painting.limits is None and "predicted" in values:
+                # The lines are those of the cells; common ones are drawn by hand.
+                words["measured"] += f" ({number(own.low)} to {number(own.high)})"
+            else:
+                limits["measured"] = own
+        common = limits[next(iter(values))]
+        apart = any(limits[side] != common for side in values)
         return Shown(
             {words[side]: v for side, v in values.items()},
             {words[side]: SIDE_COLOURS.get(side, "") for side in values},
-            each[0],
-            {} if len(set(each)) == 1 else {words[side]: limits[side] for side in values},
+            common,
+            {words[side]: limits[side] for side in values} if apart else {},
             painting.log,
-            ramp(painting, each[0]),
+            ramp(painting, common),
         )
 
-    def _words(self, side: str) -> str:
-        """``"predicted"``, ``"measured"`` or ``"simulated"``."""
-        study, view = self._session.study, self._session.view
-        if study is None or view is None or side != "measured":
-            return side
-        word = "simulated" if is_simulated(study.measured, "measured") else "measured"
-        # Bins have limits of their own, which are not those of the histogram.
-        return word if view.expression.bins is None else f"{word} cells"
+    def _word(self) -> str:
+        """``"measured"`` or ``"simulated"``."""
+        study = self._session.study
+        table = None if study is None else study.measured
+        return "simulated" if is_simulated(table, "measured") else "measured"
 
     def _set_percentiles(self) -> None:
         percentiles = self.low.value(), self.high.value()
-        self._session.brush.restyle(percentiles=percentiles, limits=None)
+        self._session.brush.restyle(percentiles=percentiles, limits=None, difference_limit=None)
 
     def _set_limits(self, low: float, high: float) -> None:
+        shown = self.histogram.shown
+        if shown is not None and shown.difference:
+            self._session.brush.restyle(difference_limit=high)
+            return
         self._session.brush.restyle(limits=Limits(max(low, 0.0), high))
 
     def _set_shared(self, on: bool) -> None:
@@ -129,7 +152,33 @@ class ColourLimits(QWidget):
         self._session.brush.restyle(hide_zeros=on)
 
     def _reset(self) -> None:
-        self._session.brush.restyle(percentiles=PERCENTILES, limits=None)
+        self._session.brush.restyle(percentiles=PERCENTILES, limits=None, difference_limit=None)
+
+
+def of_difference(values: NDArray[np.float32], limit: float, word: str) -> Shown:
+    """Show how far predicted and measured differ, by which of them is higher.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (cells,)
+        Predicted minus measured; NaN where there is none.
+    limit : float
+        Of the colours, on both sides of zero.
+    word : str
+        ``"measured"`` or ``"simulated"``.
+    """
+    colormap, shares = difference_colormap(), np.linspace(0, 0.5, _STEPS)
+    higher, lower = (
+        np.asarray(colormap.map(at), np.float64) for at in (0.5 + shares, 0.5 - shares)
+    )
+    sides = {f"{word} higher": -values, "predicted higher": values}
+    colours = {side: _hex(ends[-1]) for side, ends in zip(sides, (lower, higher), strict=True)}
+    both = np.stack([higher, lower])
+    return Shown(sides, colours, Limits(0.0, limit), ramp=both, difference=True)
+
+
+def _hex(colour: NDArray[np.float64]) -> str:
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
 
 
 def ramp(painting: Painting, limits: Limits) -> NDArray[np.float64]:

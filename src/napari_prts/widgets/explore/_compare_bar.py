@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_prts.study import Study
 from napari_prts.viewer.compare_difference import DIFFERENCE_WORDS
@@ -33,6 +33,8 @@ _TOOLTIPS = {
 }
 # Slow enough to see each picture, quick enough to see what jumps between them.
 _TURN_MS = 700
+# After a change of mode: by then the hand rests, or has chosen the mode that it looked for.
+_REST_MS = 3000
 
 
 class CompareBar(QWidget):
@@ -51,6 +53,10 @@ class CompareBar(QWidget):
         self._turns = QTimer(self)
         self._turns.setInterval(_TURN_MS)
         self._turns.timeout.connect(self._on_turn)
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST_MS)
+        self._rest.timeout.connect(self._on_rest)
         self._build()
         self._links = Links(self)
         self._links.connect(session.brush.changed, self.refresh)
@@ -118,6 +124,7 @@ class CompareBar(QWidget):
         self.clear_button.setEnabled(stage is not None and bool(stage.sides))
         self._blink(stage is not None and stage.mode == "blink" and not stage.peeking)
         self.bins.refresh()
+        self._rest.start()
 
     def _on_study(self) -> None:
         study, view = self._session.study, self._session.view
@@ -169,6 +176,16 @@ class CompareBar(QWidget):
         stage = self._stage()
         if stage is not None and _on_screen(self):
             stage.alternate()
+
+    def _on_rest(self) -> None:
+        """Free what layers held that were taken away; it would be felt in a drag."""
+        view = self._session.view
+        if view is None:
+            return
+        if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
+            self._rest.start()
+        else:
+            view.book.changes.collect()
 
 
 def _on_screen(widget: QWidget) -> bool:

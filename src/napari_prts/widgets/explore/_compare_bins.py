@@ -21,7 +21,8 @@ TAG = "bins"
 _SIZES_UM = (8, 16)
 _TOOLTIP = (
     "What stands for the measured side: the nuclei that bins were summed into, or the machine's "
-    "own bins. Bins have colour limits of their own, since they hold other counts than cells."
+    "own bins. Bins hold other counts than cells, so their percentiles are their own; colour "
+    "limits that you draw in the histogram hold for both."
 )
 
 
@@ -83,6 +84,7 @@ class MeasuredAs(QWidget):
         shown = view.expression.bins
         if bin_um is None:
             view.expression.measure_by(None)
+            self._session.brush.changed.emit()
         elif shown is None or shown.bin_um != bin_um:
             jobs.submit(self._reading(study, bin_um))
         self.choice.setCurrentIndex(self.choice.findData(bin_um))
@@ -100,6 +102,7 @@ class MeasuredAs(QWidget):
             view = self._session.view
             if view is not None and view.study is study and study.measured is measured:
                 view.expression.measure_by(section)
+                self._session.brush.changed.emit()
 
         return Task(TAG, f"Reading {bin_um} um bins", make, done, pausable=False)
 

@@ -26,6 +26,7 @@ class GenePage(Panel):
     """Picks what is painted and how."""
 
     tag = "gene"
+    script_does = "shows in napari what is painted now"
 
     def build(self, column: QVBoxLayout) -> None:
         """Add the page's controls."""
@@ -80,6 +81,18 @@ class GenePage(Panel):
     def paint_gene(self, gene: str) -> None:
         """Paint a gene on every side that has it."""
         self.session.brush.paint_gene(gene)
+
+    def as_python(self) -> str:
+        """Write how to paint what is painted now as a script, from opening the slide on."""
+        from napari_prts.study.recipe import script, with_cells
+        from napari_prts.study.recipe_exploring import group_steps
+        from napari_prts.widgets._show import show_line
+
+        painting = self.session.brush.painting
+        before = with_cells(self.study)
+        if painting is not None and painting.clusters and self.study is not None:
+            before += group_steps(self.study)
+        return script(*before, show_line(painting))
 
     def step(self, by: int) -> None:
         """Paint the gene so many places on in the list that is chosen, round its ends.

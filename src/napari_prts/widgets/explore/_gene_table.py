@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from qtpy.QtCore import QAbstractTableModel, QEvent, QModelIndex, QObject, Qt
+from qtpy.QtCore import QAbstractTableModel, QEvent, QModelIndex, QObject, QPoint, Qt
 from qtpy.QtCore import Signal as QtSignal  # type: ignore[attr-defined]
-from qtpy.QtGui import QFont, QKeyEvent
-from qtpy.QtWidgets import QAbstractItemView, QLineEdit, QTableView, QVBoxLayout, QWidget
+from qtpy.QtGui import QAction, QFont, QKeyEvent  # type: ignore[attr-defined]
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QLineEdit,
+    QMenu,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_prts.widgets.explore._figures import number
 
-# Pixels; a column is as wide as its title and the mark that it is sorted need.
-_GENE_WIDTH, _LEAST_WIDTH, _MARK = 78, 44, 19
+# Pixels; a column is as wide as its title and values need, and the one that is sorted by has a
+# mark too. All of them together fit into a dock of 330 pixels.
+_GENE_WIDTH, _PADDING, _MARK = 64, 8, 11
 _LEAST_HEIGHT = 120
 
 
@@ -27,19 +36,36 @@ class Column:
     Parameters
     ----------
     title : str
-        A word or two.
+        A word or two; short, for a narrow dock.
     values : ndarray of float, shape (genes,)
         NaN where it is not known: shown empty, and last however it is sorted.
     tooltip : str
         What it is, in a sentence.
     text : callable
         Writes a value.
+    name : str
+        The title in full, where that is short for something.
+    extra : bool
+        Not shown until the user asks for it, by a right click on a heading.
     """
 
     title: str
     values: NDArray[np.floating]
     tooltip: str
     text: Callable[[float], str] = number
+    name: str = ""
+    extra: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """What it is called where there is room."""
+        return self.name or self.title
+
+    @property
+    def ends(self) -> list[str]:
+        """The least and the greatest value as they are written; none if none is known."""
+        known = self.values[np.isfinite(self.values)]
+        return [self.text(float(end)) for end in (known.min(), known.max())] if known.size else []
 
 
 class GeneTable(QWidget):
@@ -91,6 +117,32 @@ class GeneTable(QWidget):
         columns.setStretchLastSection(True)
         columns.setHighlightSections(False)
         columns.setSortIndicatorClearable(False)
+        columns.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        columns.customContextMenuRequested.connect(self._on_heading_menu)
+        columns.sortIndicatorChanged.connect(lambda *_: self._set_widths())
+
+    def column_menu(self) -> QMenu:
+        """Make the menu that shows and hides columns, as a right click on a heading does."""
+        menu = QMenu(self)
+        for place, column in enumerate(self.model.columns, 1):
+            action = QAction(column.full_name, menu)
+            action.setCheckable(True)
+            action.setChecked(not self.view.isColumnHidden(place))
+            action.setToolTip(column.tooltip)
+            action.toggled.connect(partial(self._show_column, place))
+            menu.addAction(action)
+        menu.setToolTipsVisible(True)
+        return menu
+
+    def _on_heading_menu(self, place: QPoint) -> None:
+        header = self.view.horizontalHeader()
+        assert header is not None
+        menu = self.column_menu()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(header.mapToGlobal(place))
+
+    def _show_column(self, place: int, on: bool) -> None:
+        self.view.setColumnHidden(place, not on)
 
     def set_table(
         self,
@@ -122,13 +174,20 @@ class GeneTable(QWidget):
             assert header is not None
             header.setSortIndicator(by + 1 if by >= 0 else -1, up if ascending else down)
             self.view.setSortingEnabled(True)
-            self._set_widths(titles)
+            for place, column in enumerate(columns, 1):
+                self.view.setColumnHidden(place, column.extra)
+            self._set_widths()
 
-    def _set_widths(self, titles: list[str]) -> None:
+    def _set_widths(self) -> None:
+        header = self.view.horizontalHeader()
+        assert header is not None
+        by = header.sortIndicatorSection()
         self.view.setColumnWidth(0, _GENE_WIDTH)
-        for place, title in enumerate(titles):
-            width = self.fontMetrics().horizontalAdvance(title) + _MARK
-            self.view.setColumnWidth(place + 1, max(width, _LEAST_WIDTH))
+        for place, column in enumerate(self.model.columns, 1):
+            mark = _MARK if place == by else 0
+            title = header.fontMetrics().horizontalAdvance(column.title) + mark
+            widest = max(map(self.fontMetrics().horizontalAdvance, column.ends), default=0)
+            self.view.setColumnWidth(place, max(title, widest) + _PADDING)
 
     def show_only(self, mask: ArrayLike | None) -> None:
         """Show some of the genes, by a bool mask of shape (n,) in the order given; None all."""
@@ -254,6 +313,15 @@ class GeneModel(QAbstractTableModel):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
 
+    def _about(self, section: int) -> str:
+        """What a heading stands for."""
+        if section == 0:
+            return "Its symbol"
+        column = self.columns[section - 1]
+        name = column.name[:1].upper() + column.name[1:]
+        words = f"{name}: {column.tooltip}" if name else column.tooltip
+        return f"{words}\nRight-click for other columns."
+
     def headerData(
         self,
         section: int,
@@ -266,5 +334,5 @@ class GeneModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return "Gene" if section == 0 else self.columns[section - 1].title
         if role == Qt.ItemDataRole.ToolTipRole:
-            return "Its symbol" if section == 0 else self.columns[section - 1].tooltip
+            return self._about(section)
         return None

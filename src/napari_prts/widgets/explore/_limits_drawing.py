@@ -90,15 +90,31 @@ def draw_words(painter: QPainter, axis: Axis, colours: Mapping[str, str], ink: Q
 
 
 def draw_ramp(painter: QPainter, axis: Axis, limits: Limits, ramp: NDArray[np.float64]) -> None:
-    """Draw the colours between the limits; what lies above has the highest colour too."""
-    colours = np.ascontiguousarray(np.rint(ramp * 255).astype(np.uint8))
-    strip = QImage(
-        colours.tobytes(), len(colours), 1, 4 * len(colours), QImage.Format.Format_RGBA8888
-    )
+    """Draw the colours between the limits; what lies above has the highest colour too.
+
+    Parameters
+    ----------
+    painter : QPainter
+        Of the widget.
+    axis : Axis
+        Where values lie.
+    limits : Limits
+        Of the colours.
+    ramp : ndarray of float, shape (steps, 4) or (rows, steps, 4)
+        Colours from the lower to the upper limit; rows are drawn one below the other.
+    """
+    rows = ramp.reshape(-1, *ramp.shape[-2:])
     left, right = axis.place_of(limits.low), axis.place_of(limits.high)
-    painter.drawImage(QRectF(left, WORDS + _BARS, max(right - left, 1), _RAMP), strip)
-    rest = QRectF(right, WORDS + _BARS, max(axis.right - right, 0), _RAMP)
-    painter.fillRect(rest, QColor.fromRgb(*(int(v) for v in colours[-1])))
+    high = _RAMP / len(rows)
+    for row, shares in enumerate(rows):
+        colours = np.ascontiguousarray(np.rint(shares * 255).astype(np.uint8))
+        strip = QImage(
+            colours.tobytes(), len(colours), 1, 4 * len(colours), QImage.Format.Format_RGBA8888
+        )
+        top = WORDS + _BARS + row * high
+        painter.drawImage(QRectF(left, top, max(right - left, 1), high), strip)
+        rest = QRectF(right, top, max(axis.right - right, 0), high)
+        painter.fillRect(rest, QColor.fromRgb(*(int(v) for v in colours[-1])))
 
 
 def draw_limits(painter: QPainter, axis: Axis, limits: Limits, ink: QColor) -> None:

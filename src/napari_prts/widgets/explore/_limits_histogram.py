@@ -32,6 +32,10 @@ _MOST_VALUES = 50_000
 _SHOWN_PERCENTILE = 99.8
 # Pixels from a line within which it is taken hold of.
 _REACH = 9
+_DIFFERENCE = (
+    "How many cells differ by how much, and from which difference on the colour is the strongest,\n"
+    "on both sides of zero. Drag the line to change it; double click for the percentile again."
+)
 # Milliseconds between two repaints of the tissue while a limit is dragged.
 _PAUSE = 40
 
@@ -52,8 +56,11 @@ class Shown:
         Limits of each side, where they are not the same; then there are no lines to drag.
     log : bool
         The axis goes with the logarithm of one plus the value.
-    ramp : ndarray of float, shape (steps, 4)
+    ramp : ndarray of float, shape (steps, 4) or (rows, steps, 4)
         Colours from the lower to the upper limit, evenly over the axis.
+    difference : bool
+        The values are how far the sides differ, by which of them is higher: only the upper line
+        can be dragged, and both are drawn to one scale.
     """
 
     values: Mapping[str, NDArray[np.float32]]
@@ -62,6 +69,7 @@ class Shown:
     own: Mapping[str, Limits] = field(default_factory=dict)
     log: bool = False
     ramp: NDArray[np.float64] = field(default_factory=lambda: np.ones((1, 4)))
+    difference: bool = False
 
 
 class LimitsHistogram(QWidget):
@@ -87,6 +95,7 @@ class LimitsHistogram(QWidget):
             "How many cells have which value (zeros left out), and which values the colours span.\n"
             "Drag a line to change it; double click for the percentiles again."
         )
+        self._usual_tooltip = self.toolTip()
         self.shown: Shown | None = None
         self.limits = Limits(0.0, 1.0)
         self._top = 1.0
@@ -104,6 +113,8 @@ class LimitsHistogram(QWidget):
     def show_values(self, shown: Shown | None) -> None:
         """Show values and limits; None shows nothing."""
         self.shown = shown
+        difference = shown is not None and shown.difference
+        self.setToolTip(_DIFFERENCE if difference else self._usual_tooltip)
         if shown is not None:
             if self._held is None:
                 self.limits = shown.limits
@@ -132,10 +143,15 @@ class LimitsHistogram(QWidget):
             every = [*tops, shown.limits.high, *(each.high for each in shown.own.values())]
             self._top = max(every) * 1.04
         edges = np.linspace(0, self._axis.bent(self._top), _BINS + 1)
-        self._heights = {}
-        for words, values in positive.items():
-            counts, _ = np.histogram(np.log1p(values) if shown.log else values, edges)
-            self._heights[words] = counts / max(counts.max(), 1)
+        counts = {
+            words: np.histogram(np.log1p(values) if shown.log else values, edges)[0]
+            for words, values in positive.items()
+        }
+        most = max((each.max() for each in counts.values()), default=1)
+        self._heights = {
+            words: each / max(most if shown.difference else each.max(), 1)
+            for words, each in counts.items()
+        }
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw everything."""
@@ -197,7 +213,8 @@ class LimitsHistogram(QWidget):
             return None
         ways = {n: abs(place - self.place_of(getattr(self.limits, n))) for n in ("low", "high")}
         # Where both lie together at the left, only the upper one can go anywhere.
-        name = "high" if ways["high"] <= ways["low"] else "low"
+        upper = self.shown.difference or ways["high"] <= ways["low"]
+        name = "high" if upper else "low"
         return name if ways[name] <= _REACH else None
 
     def _tell(self) -> None:

@@ -38,6 +38,7 @@ class RegionPage(Panel):
     """
 
     tag = "region"
+    script_does = "asks these cells again"
 
     def build(self, column: QVBoxLayout) -> None:
         """Add the page's controls."""
@@ -142,6 +143,13 @@ class RegionPage(Panel):
 
         self.session.jobs.cancel(self.tag)
         self.session.jobs.submit(Task(self.tag, f"Asking {region.name.lower()}", make, done))
+
+    def as_python(self) -> str:
+        """Write what was asked last as a script, from opening the slide on."""
+        from napari_prts.study.recipe import script, with_cells
+        from napari_prts.study.recipe_exploring import ask_line
+
+        return script(*with_cells(self.study), ask_line(self.study, self.region))
 
     def _show(self, answer: RegionAnswer | None) -> None:
         self.answer = answer

@@ -114,14 +114,17 @@ def answer_columns(answer: RegionAnswer, measured: str) -> list[Column]:
             columns.append(Column(word, genes[f"mean_{side}"].to_numpy(), tooltip))
     if len(columns) == 2:
         gap = columns[0].values - columns[1].values
-        columns.append(Column("difference", gap, f"Predicted less {measured} mean", _signed))
+        columns.append(
+            Column("diff.", gap, f"predicted less {measured} mean", _signed, "difference", True)
+        )
         tooltip = f"Correlation of log1p of predicted with {measured} over the region's cells"
         columns.append(Column("PCC", genes["pcc"].to_numpy(), tooltip, pcc))
         tooltip = f"End of the 95 % interval of PCC, told from {answer.interval_from or 'nothing'}"
         if answer.interval_from == "cells":
             tooltip += ": too narrow, since neighbouring cells are alike"
-        for end, name in (("pcc_low", "from"), ("pcc_high", "to")):
-            columns.append(Column(name, genes[end].to_numpy(), tooltip, pcc))
+        for end, title in (("pcc_low", "from"), ("pcc_high", "to")):
+            name = f"PCC, {title}"
+            columns.append(Column(title, genes[end].to_numpy(), tooltip, pcc, name, extra=True))
     return columns
 
 
@@ -132,10 +135,11 @@ def differing_columns(differing: DifferingGenes, word: str) -> list[Column]:
     columns = [
         Column("score", genes["score"].to_numpy(), f"Test statistic of {of}", _signed),
         Column(
-            "log2 change",
+            "log2",
             genes["log2_change"].to_numpy(),
-            f"Logarithm (base 2) of the ratio of {of}: 1 is twice as much",
+            f"logarithm (base 2) of the ratio of {of}: 1 is twice as much",
             _signed,
+            "log2 change",
         ),
     ]
     tooltip = "p value, adjusted for the number of genes (Benjamini and Hochberg)"

@@ -38,6 +38,7 @@ class TrustPage(Panel):
     """
 
     tag = "trust"
+    script_does = "scores all genes"
 
     def build(self, column: QVBoxLayout) -> None:
         """Add the page's controls."""
@@ -85,6 +86,12 @@ class TrustPage(Panel):
         if tables.both and self.isVisible():
             self.session.scores.want()
         self._on_scores()
+
+    def as_python(self) -> str:
+        """Write how the genes are scored as a script, from opening the slide on."""
+        from napari_prts.study.recipe import script, with_cells
+
+        return script(*with_cells(self.study), "study.trust().genes")
 
     def _on_scores(self) -> None:
         scores = self.session.scores
