@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import napari_prts
 from napari_prts.cohort import LocalPlace, SlideEntry, run_batch
 from napari_prts.cohort.outcome import StepProgress
 from napari_prts.cohort.record import SlideRecord
@@ -30,8 +31,14 @@ def test_a_slide_that_fails_stops_no_other(cohort: Cohort, tmp_path: Path) -> No
     folder = tmp_path / "out" / "a"
     names = {path.name for path in folder.iterdir()}
     assert names == {"nuclei.geojson", "predicted.h5ad", "report", "done.json", "steps.json"} | {
-        "log.txt"
+        "log.txt",
+        "study.json",
     }
+    # It is opened like any study that was saved.
+    study = napari_prts.open(folder)
+    assert len(study.nuclei) == outcomes["a"].nuclei
+    assert study.predicted is not None
+    assert list(study.predicted.obs["id"]) == list(study.nuclei.ids)
     assert read_h5ad(folder / "predicted.h5ad").n_obs == outcomes["a"].nuclei
     assert "Traceback" in (tmp_path / "out" / "broken" / "log.txt").read_text()
     about = provenance(folder)

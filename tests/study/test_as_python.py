@@ -225,7 +225,7 @@ def test_nuclei_that_no_script_can_make_are_said_to_be_so(picture: Path) -> None
     study = Study(napari_prts.open_slide(picture, 0.499), autosave=False)
     study.edit(added=[[(5, 5), (5, 30), (30, 30), (30, 5)]])
     copied = script(*with_nuclei(study))
-    assert "# These nuclei cannot be made again by a script: save a study" in copied
+    assert "# These nuclei cannot be made again by a script: save a session" in copied
     ast.parse(copied)
 
 

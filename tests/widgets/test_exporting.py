@@ -156,6 +156,9 @@ def test_a_session_is_reopened_as_it_was(
     ready.save.save_session.trigger()
     wait(qtbot, ready)
     assert told == [f"Session saved: {tmp_path / 'mine.prts'}"]
+    saved = session.study
+    assert saved.kept.place == tmp_path / "mine.prts"
+    assert saved.kept.holds(saved, "nuclei", "predicted", "measured")
     # Something else is done meanwhile.
     session.show(None)
     session.brush.restyle(mode="one", size_um=5.0, log=False, percentiles=(1.0, 99.0), limits=None)
@@ -163,6 +166,9 @@ def test_a_session_is_reopened_as_it_was(
     ready.save.open_session.trigger()
     wait(qtbot, ready)
     assert session.study is not None
+    assert session.study is not saved
+    # A script copied now begins with the session.
+    assert session.study.kept.holds(session.study, "nuclei", "predicted", "measured")
     assert session.brush.painting == painting
     assert names(ready) == layers
     again = on_screen(ready)

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from napari_prts.cohort.bench import Bench
+from napari_prts.cohort.bench import MEASURED, PREDICTED, Bench
 from napari_prts.cohort.outcome import DONE, SlideOutcome
 from napari_prts.cohort.record import (
     DONE_FILE,
@@ -66,6 +66,7 @@ def slide_job(task: SlideTask) -> Job[SlideOutcome]:
     _claim(bench)
     for step in steps[len(kept) :]:
         yield from _done(bench, step)
+    _make_study(bench)
     outcome = _outcome(bench, steps, kept)
     write_json(folder / DONE_FILE, _provenance(bench, outcome))
     return outcome
@@ -120,6 +121,17 @@ def _done(bench: Bench, step: Step) -> Job[None]:
     record = StepRecord(key, step.output(bench), seconds, facts)
     bench.record = bench.record.with_step(step.name, record)
     bench.record.write(bench.folder)
+
+
+def _make_study(bench: Bench) -> None:
+    """Let the folder be opened as a study, in the window too, to look at and to correct."""
+    from napari_prts.study.saving import write_card
+
+    parts = {"nuclei": bench.nuclei_file.name, "predicted": PREDICTED}
+    if bench.measured_file is not None:
+        inside = bench.measured_file.parent == bench.folder
+        parts["measured"] = MEASURED if inside else str(bench.measured_file.absolute())
+    write_card(bench.folder, bench.slide, parts)
 
 
 def _named(job: Job[Facts], step: str) -> Job[Facts]:

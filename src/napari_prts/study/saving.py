@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from napari_prts.study.study import Study
 
 if TYPE_CHECKING:
     from napari_prts.features import FeatureStore
+    from napari_prts.slide import Slide
 
 FORMAT = "napari-prts-study"
 FORMAT_VERSION = 1
@@ -56,7 +58,24 @@ def save_study(study: Study, folder: Path) -> Path:
     if study.model is not None:
         study.model.save(folder / "model")
         parts["model"] = "model"
-    slide = study.slide
+    write_card(folder, study.slide, parts)
+    study.kept = kept
+    return folder
+
+
+def write_card(folder: Path, slide: Slide, parts: Mapping[str, str]) -> None:
+    """Make a folder of tables a study that :func:`open_study` opens.
+
+    Parameters
+    ----------
+    folder : path
+        The folder; it gets ``study.json``.
+    slide : Slide
+        What the tables were made of.
+    parts : mapping of str to str
+        By name (``"nuclei"``, ``"measured"``, ``"predicted"``, ``"model"``) the file, relative
+        to the folder or absolute.
+    """
     card = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -66,12 +85,10 @@ def save_study(study: Study, folder: Path) -> Path:
             "mpp": slide.mpp,
             "mpp_source": slide.mpp_source,
         },
-        "parts": parts,
+        "parts": dict(parts),
     }
     with written_aside(folder / CARD) as aside:
         aside.write_text(json.dumps(card, indent=1))
-    study.kept = kept
-    return folder
 
 
 def open_study(
@@ -82,7 +99,7 @@ def open_study(
     Parameters
     ----------
     folder : path
-        Folder that :func:`save_study` wrote.
+        Folder that :func:`save_study` or a batch wrote.
     slide_path : path, optional
         Where the slide is now, if it was moved.
     store : FeatureStore, optional
@@ -96,8 +113,8 @@ def open_study(
         If the slide cannot be opened.
     """
     from napari_prts.h5ad import read_h5ad
-    from napari_prts.nuclei import read_geojson
-    from napari_prts.nuclei.formats.geojson import read_provenance
+    from napari_prts.nuclei import read_nuclei
+    from napari_prts.nuclei.formats.reading import read_provenance
     from napari_prts.slide import open_slide
 
     folder = Path(folder)
@@ -112,7 +129,7 @@ def open_study(
     study, parts = Study(slide, store), card["parts"]
     if "nuclei" in parts:
         nuclei_path = folder / parts["nuclei"]
-        study.load_nuclei(read_geojson(nuclei_path, slide.shape), read_provenance(nuclei_path))
+        study.load_nuclei(read_nuclei(nuclei_path, slide.shape), read_provenance(nuclei_path))
     if "measured" in parts:
         study.set_measured(read_h5ad(folder / parts["measured"]))
     if "model" in parts:

@@ -307,6 +307,11 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _no_session(path: Path) -> str:
+    if path.suffix.lower() == ".h5ad":
+        return (
+            f"{path} is a table of cells and does not hold the slide: give a session file "
+            f"({ENDING}), or the folder of a study, such as batch makes for each slide."
+        )
     return (
         f"{path} is not a session file, or is damaged: choose a {ENDING} file that Save session "
         "wrote."
