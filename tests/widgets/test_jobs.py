@@ -14,10 +14,11 @@ import pytest
 from napari.utils import progress
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt, QThreadPool
+from qtpy.QtWidgets import QLabel
 
 from napari_prts.errors import ModelError
 from napari_prts.jobs import Job, Progress
-from napari_prts.widgets import open_workspace
+from napari_prts.widgets import Workspace, open_workspace
 from napari_prts.widgets._job_line import JobLine, duration
 from napari_prts.widgets._jobs import JobRunner, Task
 from napari_prts.widgets._pace import Pace
@@ -426,6 +427,15 @@ def test_many_reports_are_shown_a_few_times_a_second(runner: JobRunner, qtbot: Q
     idle(qtbot, runner)
     assert partial == [*range(1, 501)]
     assert len(shown) < len(partial)
+
+
+def test_naparis_spinner_turns_slowly(workspace: Workspace, qtbot: QtBot) -> None:
+    session = workspace.session
+    count = Counting("Looking", tag=workspace.slide.tag, steps=3)
+    session.jobs.submit(count.task)
+    idle(qtbot, session.jobs)
+    labels = workspace.window().findChildren(QLabel)
+    assert [movie.speed() for label in labels if (movie := label.movie()) is not None] == [10]
 
 
 def test_what_is_over_soon_has_no_bar_in_the_activity_dock(

@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from napari_prts.jobs import Progress
+from napari_prts.widgets._activity import calm
 from napari_prts.widgets._jobs import JobRunner
 from napari_prts.widgets._links import Links
 from napari_prts.widgets._pace import Pace
@@ -101,13 +102,16 @@ class JobLine(QWidget):
     def _on_started(self, tag: str, title: str) -> None:
         if tag != self._tag:
             return
-        self._stop_with_window()
+        self._meet_window()
         self._show(title)
         self.label.setText(f"{title}…")
         self.bar.setRange(0, 0)
 
-    def _stop_with_window(self) -> None:
-        """Stop the jobs when the window closes: nobody could resume a paused one."""
+    def _meet_window(self) -> None:
+        """Stop the jobs when the window closes: nobody could resume a paused one.
+
+        It is also when the window is known that napari's sign of activity is slowed.
+        """
         window: QWidget = self
         # A panel that floats has a window of its own, inside napari's.
         while (parent := window.parentWidget()) is not None:
@@ -115,6 +119,7 @@ class JobLine(QWidget):
         if window is not self._window():
             self._window = weakref.ref(window)
             window.destroyed.connect(self._runner.shut_down)
+            calm(window)
 
     def _show(self, title: str) -> None:
         self._title, self._last, self._pace = title, None, Pace()

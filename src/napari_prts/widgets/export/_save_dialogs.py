@@ -59,7 +59,9 @@ SAVE_FOLDER = Words(
     "Save study folder…",
     "Nuclei, tables and model as files of their own in a folder, for scripts and other tools",
 )
-OPEN_FOLDER = Words("Open study folder…", "A folder that Save study folder, a script, or a batch made")
+OPEN_FOLDER = Words(
+    "Open study folder…", "A folder that Save study folder, a script, or a batch made"
+)
 FIGURE = Words("Figure of what is in view…", "PNG, SVG or PDF with scale bar, colour bar and names")
 PICTURE = Words("Copy picture", "The canvas as it is, to the clipboard")
 SPATIALDATA = Words(
