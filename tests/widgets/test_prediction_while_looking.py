@@ -180,6 +180,28 @@ def test_predict_pan_correct_cancel_and_go_on(
     assert study.predicted.obs.equals(alone.obs)
 
 
+def test_cancelled_right_after_a_correction_it_does_not_begin_again(
+    workspace: Workspace, study: Study, model: ModelBundle, pace: Pace, qtbot: QtBot
+) -> None:
+    panel = workspace.predict
+    study.set_model(model)
+    pace.let_go()
+    wait(qtbot, workspace)
+    qtbot.waitUntil(lambda: panel.getting_ready.readiness is not None, timeout=PATIENCE)
+    pace.hold()
+    qtbot.mouseClick(panel.predict_button, Qt.MouseButton.LeftButton)
+    pace.allow(6)
+    qtbot.waitUntil(lambda: len(arrived(study)) >= 8, timeout=PATIENCE)
+    # It takes a moment to end, as the network is in the middle of a batch.
+    study.edit(replaced={int(study.nuclei.ids[0]): study.nuclei.polygon(0) * 0.999})
+    qtbot.mouseClick(panel.job_line.cancel, Qt.MouseButton.LeftButton)
+    wait(qtbot, workspace, seconds=20)
+    qtbot.wait(200)
+    assert workspace.session.jobs.running is None
+    assert study.predicted is None
+    assert "Predict goes on from there" in panel.state.text()
+
+
 def test_a_corrected_nucleus_is_predicted_again_and_no_other_encoded(
     workspace: Workspace,
     study: Study,

@@ -59,6 +59,10 @@ class JobRunner:
         """Whether a task of a tag is paused."""
         return any(self._aside.get(r, r.held) for r in self._runs() if r.task.tag == tag)
 
+    def stopping(self, task: Task) -> bool:
+        """Whether a task that runs or is paused was told to end, and has not yet."""
+        return any(run.stopping for run in self._runs() if run.task is task)
+
     def submit(self, task: Task, *, first: bool = False) -> None:
         """Run a task now, or after those before it.
 

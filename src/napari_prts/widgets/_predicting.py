@@ -225,6 +225,9 @@ class Predicting:
         if self._task is None:
             if study.predicted is not None and self.follow_corrections:
                 self.start()
+        elif self._session.jobs.stopping(self._task):
+            # Cancelled a moment after the correction: it must not begin again for that.
+            return
         elif not self._session.jobs.held(self._tag):
             self._start_anew()
 

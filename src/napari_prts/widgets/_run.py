@@ -85,6 +85,8 @@ class Run:
     ----------
     last : Progress or None
         The last report, without what was found.
+    stopping : bool
+        Whether it was told to end.
     """
 
     def __init__(self, task: Task, queue: Queue) -> None:
@@ -93,6 +95,7 @@ class Run:
         self.last: Progress | None = None
         self._outcome = "cancelled"
         self._held = False
+        self.stopping = False
         self._over = False
         self._thread_lent = False
         self._bar: progress | None = None
@@ -134,6 +137,7 @@ class Run:
 
     def stop(self) -> None:
         """End after the step that is made now; at once if it is held."""
+        self.stopping = True
         self._take_thread_back()
         self._worker.quit()
 
