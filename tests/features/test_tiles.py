@@ -64,7 +64,8 @@ def test_the_centre_of_a_tile_is_within_half_a_pixel(
     centroids = np.array(centroids)
     centres = to_encoder_pixels(centroids, slide_mpp, 0.5)
     corners = tile_corners(centroids, slide_mpp, 0.5, tile)
-    assert np.abs(corners + tile / 2 - centres).max() <= 0.5
+    # A centre on the border between two pixels is rounded itself.
+    assert np.abs(corners + tile / 2 - centres).max() <= 0.5 + 1e-9
 
 
 def test_outside_the_slide_is_its_background() -> None:
